@@ -1,0 +1,282 @@
+"""Ports: what the actors need from the outside, as Protocols.
+
+Each has a real implementation in ``offhook.services`` and a simulated one in ``offhook.simulation``; both pass the same
+contract tests (``tests/contract``). What a port does *not* promise is written down too: actors must live with it.
+
+Every ``async`` method is a checkpoint and may be cancelled; cancelled calls may or may not have had their effect.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import msgspec
+
+from offhook.actors.link import AudioLink
+from offhook.protocol.errors import OffhookError
+from offhook.protocol.messages import AddCandidate
+from offhook.protocol.speech import BrainAction, Heard, Hints, SpeechChunk, Voice
+
+# ── the bus ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BusAway(OffhookError):
+    """The bus cannot be reached now. Whether the request took effect is not known."""
+
+
+class WrongSequence(OffhookError):
+    """Somebody else has appended to this log; nothing was written."""
+
+
+class KeyTaken(OffhookError):
+    """The key exists already; nothing was written."""
+
+
+class WrongRevision(OffhookError):
+    """The key has another revision than expected, or is gone; nothing was written."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A stored value: a message of a log, or the value of a key."""
+
+    subject: str
+    data: bytes
+    #: Sequence (log) or revision (key) given by the bus; grows, with gaps.
+    revision: int
+
+
+class Delivery(Protocol):
+    """One message of a log on its way to a durable reader."""
+
+    subject: str
+    data: bytes
+    revision: int
+
+    async def ack(self) -> None:
+        """Done with it: it is not delivered again (a lost ack may still deliver it again)."""
+
+
+class Bus(Protocol):
+    """Messages between actors, logs and keys, with the semantics of NATS core, JetStream and its key-value store."""
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """Send to whoever listens now: at most once, in order per publisher and subject, no error if nobody does.
+
+        Never waits for a receiver. Raises ``BusAway``.
+        """
+
+    def subscribe(self, subject: str, *, group: str | None = None) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        """Receive what is published to ``subject`` (``*`` matches one token) while the context is open.
+
+        The subscription is in place when the context is entered. Of the subscribers with one ``group``, one gets each
+        message. The buffer is bounded (1,024 messages); the oldest are dropped when it is full.
+        """
+
+    async def append(self, subject: str, data: bytes, *, last: int) -> int:
+        """Append to a log if ``last`` is the revision of its last message (0: the log is empty).
+
+        Returns the message's revision; it is on disk then. Raises ``WrongSequence``, ``BusAway``.
+        """
+
+    async def read_log(self, subject: str) -> list[Stored]:
+        """All messages of one log, oldest first. Raises ``BusAway``."""
+
+    def follow(self, subjects: str, *, reader: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+        """Read all logs that match ``subjects`` as the durable ``reader``: at least once, in order per log.
+
+        Several processes may follow as one reader; each message goes to one of them. Not acked within 30 s: again.
+        """
+
+    async def create(self, key: str, value: bytes) -> int:
+        """Write a key that does not exist; returns its revision. Raises ``KeyTaken``, ``BusAway``."""
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        """Write a key if its revision is ``revision``; returns the new one. Raises ``WrongRevision``, ``BusAway``."""
+
+    async def delete(self, key: str, *, revision: int) -> None:
+        """Delete a key if its revision is ``revision``. Raises ``WrongRevision``, ``BusAway``."""
+
+    async def get(self, key: str) -> Stored | None:
+        """The value of a key, or None. May be stale: decide by ``create`` and ``update``, never by this."""
+
+    async def keys(self, prefix: str) -> list[Stored]:
+        """All keys that begin with ``prefix`` (a dotted token path, ``lease.``), with their values. May be stale."""
+
+
+# ── media ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class PeerConnected(msgspec.Struct, frozen=True, tag=True):
+    """ICE and DTLS are up; also after ``PeerLost`` when packets come again."""
+
+
+class PeerLost(msgspec.Struct, frozen=True, tag=True):
+    """No packet has come for too long."""
+
+
+class PeerFailed(msgspec.Struct, frozen=True, tag=True):
+    """The connection cannot be set up or cannot go on. Nothing follows."""
+
+    reason: str
+    message: str
+
+
+class PeerClosed(msgspec.Struct, frozen=True, tag=True):
+    """The browser closed the connection, or we did. Nothing follows."""
+
+
+class PeerDigit(msgspec.Struct, frozen=True, tag=True):
+    """The caller pressed a key."""
+
+    digit: str
+
+
+PeerEvent = PeerConnected | PeerLost | PeerFailed | PeerClosed | PeerDigit
+
+
+class MediaPeer(Protocol):
+    """One peer connection of one call, on one ``AudioLink``."""
+
+    async def answer(self, offer: str) -> str:
+        """Take the caller's SDP offer, return the answer. Raises ``Refusal`` with an ``sdp_*`` reason. Once only."""
+
+    async def add_candidate(self, candidate: AddCandidate) -> None:
+        """A trickled candidate; an implausible one is dropped silently and counted. Never raises."""
+
+    async def next_event(self) -> PeerEvent:
+        """The next thing that happened to the connection."""
+
+    def hold(self) -> None:
+        """Play hold audio instead of the link; what the caller says is not passed on."""
+
+    def resume(self) -> None:
+        """Undo ``hold``."""
+
+
+class MediaEngine(Protocol):
+    """Where peers come from."""
+
+    def open_peer(self, link: AudioLink, *, echo: bool) -> AbstractAsyncContextManager[MediaPeer]:
+        """A new peer connection; leaving the context closes it within a second and frees everything.
+
+        With ``echo`` the caller hears itself and the link stays unused.
+        """
+
+
+# ── speech ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class SpeechFailed(OffhookError):
+    """A speech engine cannot do its work now; ``message`` says why."""
+
+
+class Utterance(Protocol):
+    """One utterance on its way to words."""
+
+    async def feed(self, pcm: bytes) -> None:
+        """More audio (``EAR_RATE``, any length). Returns soon; recognition runs elsewhere. Raises ``SpeechFailed``."""
+
+    async def finish(self) -> Heard:
+        """No more audio: the words. Raises ``SpeechFailed``."""
+
+
+class Recognizer(Protocol):
+    """Speech to text."""
+
+    def open_utterance(self, hints: Hints, *, speaker: str) -> AbstractAsyncContextManager[Utterance]:
+        """Begin an utterance; leaving the context drops it.
+
+        ``speaker`` names the call: what was learnt of a voice and its line (cepstral means) is kept under it.
+        Entering never waits for a model to load for more than a second; it raises ``SpeechFailed`` rather.
+        """
+
+    async def forget(self, speaker: str) -> None:
+        """The call is over: drop what was kept under ``speaker``."""
+
+
+class Synthesizer(Protocol):
+    """Text to speech."""
+
+    def speak(self, text: str, voice: Voice) -> AbstractAsyncContextManager[AsyncIterator[SpeechChunk]]:
+        """Speech for ``text`` in chunks of at most 200 ms, faster than real time; leaving the context stops it.
+
+        ``Word.sample`` counts from the start of this text. Iterating raises ``SpeechFailed``.
+        """
+
+
+class VoiceDetector(Protocol):
+    """Tells speech from silence in one call's audio. Synchronous, a few microseconds a frame."""
+
+    def feed(self, frame: bytes) -> bool:
+        """One frame of 20 ms (``EAR_FRAME`` bytes); True while the caller speaks, hangover included."""
+
+    def lead(self) -> bytes:
+        """Audio just before the detector turned True (and the frame that turned it), for the recognizer."""
+
+
+# ── the brain ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Brain(Protocol):
+    """What the agent thinks with: one object per call.
+
+    Each method streams what to do; the agent may stop iterating at any time (the caller went on talking), and then
+    the brain must stand as if the unfinished turn had not happened, up to the actions already yielded.
+    """
+
+    def hints(self) -> Hints:
+        """What the brain expects to hear now."""
+
+    def open(self) -> AsyncIterator[BrainAction]:
+        """The call was answered: the first words."""
+
+    def hear(self, heard: Heard) -> AsyncIterator[BrainAction]:
+        """The caller said (or typed, or dialed) this."""
+
+    def wait(self) -> AsyncIterator[BrainAction]:
+        """The caller has been silent for a while."""
+
+
+class AgentNotFound(OffhookError):
+    """No agent, or no such version of it."""
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    """What a voice node must know of an agent to run a call of it."""
+
+    agent: str
+    version: str
+    name: str
+    voice: Voice
+    #: Seconds of the caller's silence until the brain's ``wait``.
+    patience: float = 10.0
+
+
+class Agents(Protocol):
+    """The agents this node knows."""
+
+    def profile(self, agent: str, version: str | None = None) -> Profile:
+        """Profile of an agent (its current version). Raises ``AgentNotFound``."""
+
+    def brain(self, agent: str, version: str, *, variables: dict[str, str]) -> Brain:
+        """A brain for one call. Raises ``AgentNotFound``."""
+
+    def ids(self) -> Sequence[str]:
+        """All agent ids, sorted."""
+
+
+# ── clock and chance ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Clock(Protocol):
+    """The wall clock, for what is written down. What is waited for goes by ``anyio.current_time()``."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+
+class Identity(Protocol):
+    """Where new names come from."""
+
+    def new_id(self) -> str:
+        """A fresh UUID."""

@@ -1,0 +1,29 @@
+"""The call: its states, the events that happen to it, the effects that follow, the table, and ``step``."""
+
+from offhook.protocol.call.effects import CallEffect, Effect
+from offhook.protocol.call.events import EVENTS, CallEvent, Event, LogEntry
+from offhook.protocol.call.states import LIVING, CallState, EndReason
+from offhook.protocol.call.step import Call, DoubleLine, NoEdge, StaleTimer, deadline, fold, step
+from offhook.protocol.call.table import TABLE, TIMEOUTS, Edge
+
+__all__ = [
+    "EVENTS",
+    "LIVING",
+    "TABLE",
+    "TIMEOUTS",
+    "Call",
+    "CallEffect",
+    "CallEvent",
+    "CallState",
+    "DoubleLine",
+    "Edge",
+    "Effect",
+    "EndReason",
+    "Event",
+    "LogEntry",
+    "NoEdge",
+    "StaleTimer",
+    "deadline",
+    "fold",
+    "step",
+]

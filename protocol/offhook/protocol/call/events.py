@@ -1,0 +1,191 @@
+"""Events of a call: facts in the past tense. Each is one entry of the call's log.
+
+An event says what happened and carries what a rebuilt session must know; it never says what to do about it (that is
+the table's business). All are frozen msgspec Structs, tagged by their class name. Times are seconds since the epoch.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from offhook.protocol.call.states import CallState, EndReason
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
+    """Root of all events of a call."""
+
+
+class Offered(Event, frozen=True):
+    """A caller with a valid token offered media for a new call."""
+
+    #: Agent id, the version that will serve the call, and the workspace both belong to.
+    agent: str
+    version: str
+    workspace: str
+    #: The caller's SDP offer, already validated and bounded.
+    sdp: str
+    #: ``end-to-end``, ``traditional`` or ``echo`` (G7), as it will be served.
+    mode: str
+    channel: str = "web"
+    call_sid: str | None = None
+    caller: str | None = None
+    callee: str | None = None
+    variant: str | None = None
+    variables: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    #: Longest duration of the answered call, seconds.
+    max_duration: float = 1800.0
+
+
+class OfferRepeated(Event, frozen=True):
+    """The caller sent the offer of this call once more (same ``callSid``, G8)."""
+
+
+class MediaPrepared(Event, frozen=True):
+    """A voice node took the offer and has an answer for it."""
+
+    #: The SDP answer.
+    sdp: str
+    #: Name of the voice node that now holds media and agent.
+    node: str
+
+
+class MediaConnected(Event, frozen=True):
+    """ICE and DTLS are up; audio can flow both ways."""
+
+
+class MediaLost(Event, frozen=True):
+    """No packet came from the caller for too long."""
+
+
+class MediaFailed(Event, frozen=True):
+    """The media of this call cannot be set up or cannot go on."""
+
+    #: A ``Reason`` word and a sentence for the caller.
+    reason: str
+    message: str
+
+
+class MediaClosed(Event, frozen=True):
+    """The peer connection of this call is gone."""
+
+
+class AgentAnswered(Event, frozen=True):
+    """The agent took the call."""
+
+
+class AgentCompleted(Event, frozen=True):
+    """The agent finished: its last words were played."""
+
+    reason: EndReason = EndReason.AGENT_COMPLETED
+
+
+class AgentFailed(Event, frozen=True):
+    """The agent cannot go on."""
+
+    reason: str
+    message: str
+
+
+class AgentStopped(Event, frozen=True):
+    """The agent is silent for good and everything it said has been reported."""
+
+
+class Said(Event, frozen=True):
+    """One line of the transcript is final.
+
+    For the agent, ``text`` is what the caller was played, not what was generated.
+    """
+
+    role: Literal["caller", "agent"]
+    text: str
+    #: Number of the line within the call, from 1; the same line always has the same number.
+    line: int
+    #: When the line began and ended, seconds since the epoch.
+    began: float
+    ended: float
+    #: True when the agent was interrupted in this line.
+    interrupted: bool = False
+
+
+class FloorPassed(Event, frozen=True):
+    """The floor changed hands (who is talking now)."""
+
+    floor: Literal["speaking", "listening"]
+
+
+class InfoSent(Event, frozen=True):
+    """The agent sent a piece of information to the page."""
+
+    name: str
+    data: str
+
+
+class CallHeld(Event, frozen=True):
+    """Somebody of the team put the caller on hold."""
+
+
+class CallResumed(Event, frozen=True):
+    """The caller was taken off hold."""
+
+
+class CallerHungUp(Event, frozen=True):
+    """The caller ended the call."""
+
+
+class CallerDropped(Event, frozen=True):
+    """The signaling socket went away without a ``close``."""
+
+
+class ShutDown(Event, frozen=True):
+    """The operator ends the call with the system."""
+
+
+class TimedOut(Event, frozen=True):
+    """The time allowed in a state ran out.
+
+    ``epoch`` is the call's epoch when the timer was set; a timer of an earlier epoch is stale and changes nothing.
+    """
+
+    state: CallState
+    epoch: int
+
+
+CallEvent = (
+    Offered
+    | OfferRepeated
+    | MediaPrepared
+    | MediaConnected
+    | MediaLost
+    | MediaFailed
+    | MediaClosed
+    | AgentAnswered
+    | AgentCompleted
+    | AgentFailed
+    | AgentStopped
+    | Said
+    | FloorPassed
+    | InfoSent
+    | CallHeld
+    | CallResumed
+    | CallerHungUp
+    | CallerDropped
+    | ShutDown
+    | TimedOut
+)
+
+#: Every event type, in the order the matrix in docs/ shows them.
+EVENTS: tuple[type[Event], ...] = tuple(CallEvent.__args__)
+
+
+class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of a call's log. The log is the call: folding it gives the call's state."""
+
+    call: str
+    #: Position in this call's log, from 1, without gaps.
+    seq: int
+    #: When the event was taken, seconds since the epoch.
+    at: float
+    #: Epoch of the owner that wrote it.
+    owner: int
+    event: CallEvent

@@ -1,0 +1,211 @@
+"""``step``: call x event -> call', effects. Pure; the table decides, this file fills in."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from offhook.protocol.call import effects as do
+from offhook.protocol.call import events as ev
+from offhook.protocol.call.states import CallState, EndReason
+from offhook.protocol.call.table import RETURNS, TABLE, TIMEOUTS, Edge, Table
+from offhook.protocol.errors import OffhookError, Reason
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one call: the fold of its log."""
+
+    id: str
+    state: CallState = CallState.CREATED
+    #: Grows by one with each change of state; timers carry it.
+    epoch: int = 0
+    #: When the present state was entered, seconds since the epoch.
+    entered_at: float = 0.0
+    created_at: float = 0.0
+    answered_at: float | None = None
+    ended_at: float | None = None
+    offer: ev.Offered | None = None
+    #: SDP answer and voice node, once media is prepared.
+    answer: str | None = None
+    node: str | None = None
+    #: The state that was left for ``reconnecting``.
+    left: CallState | None = None
+    reason: EndReason | None = None
+    #: The ``Reason`` word behind ``failed``.
+    failure: str | None = None
+    #: Number of transcript lines.
+    lines: int = 0
+
+    @property
+    def duration(self) -> float:
+        """Seconds between answer and end; 0 for a call that was never answered or still goes on."""
+        if self.answered_at is None or self.ended_at is None:
+            return 0.0
+        return max(0.0, self.ended_at - self.answered_at)
+
+
+class NoEdge(OffhookError):
+    """The table has no row for this event in this state; nothing has changed."""
+
+    def __init__(self, state: CallState, event: ev.Event) -> None:
+        super().__init__(f"no edge for {type(event).__name__} in state {state.value}")
+        self.state = state
+        self.event = event
+
+
+class StaleTimer(NoEdge):
+    """A timer of an earlier epoch fired; nothing has changed."""
+
+
+class DoubleLine(NoEdge):
+    """A transcript line with this number stands in the log already; nothing has changed."""
+
+
+def deadline(call: Call) -> float | None:
+    """When the present state times out, seconds since the epoch; None once the call has ended."""
+    if call.state is CallState.ENDED:
+        return None
+    if call.state is CallState.ANSWERED:
+        assert call.answered_at is not None and call.offer is not None
+        return call.answered_at + call.offer.max_duration
+    return call.entered_at + TIMEOUTS[call.state]
+
+
+def step(
+    call: Call, event: ev.CallEvent, at: float, *, table: Table = TABLE, returns: dict[CallState, Edge] = RETURNS
+) -> tuple[Call, list[do.CallEffect]]:
+    """Apply ``event``, taken at ``at`` (seconds since the epoch), to ``call``.
+
+    Returns the new call and the effects in the order they are to be posted.
+
+    Raises ``NoEdge`` (or its kinds ``StaleTimer``, ``DoubleLine``) when the event changes nothing in this state.
+    """
+    edge = table.get((call.state, type(event)))
+    if edge is None:
+        raise NoEdge(call.state, event)
+    if isinstance(event, ev.TimedOut) and (event.epoch != call.epoch or event.state is not call.state):
+        raise StaleTimer(call.state, event)
+    if isinstance(event, ev.Said) and event.line != call.lines + 1:
+        raise DoubleLine(call.state, event)
+    if edge.to is None:
+        assert call.left is not None
+        edge = returns[call.left]
+    assert edge.to is not None
+    after = _enter(_learn(call, event, at), edge, event, at)
+    made = (_MAKE[kind](call, after, event) for kind in edge.effects)
+    return after, [effect for effect in made if effect is not None]
+
+
+def fold(call_id: str, entries: list[ev.LogEntry]) -> Call:
+    """Rebuild a call from its log."""
+    call = Call(id=call_id)
+    for entry in entries:
+        call, _ = step(call, entry.event, entry.at)
+    return call
+
+
+def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
+    """Keep the facts that ``event`` carries, apart from the change of state."""
+    match event:
+        case ev.Offered():
+            return msgspec.structs.replace(call, offer=event, created_at=at)
+        case ev.MediaPrepared(sdp=sdp, node=node):
+            return msgspec.structs.replace(call, answer=sdp, node=node)
+        case ev.Said(line=line):
+            return msgspec.structs.replace(call, lines=line)
+        case ev.MediaFailed(reason=reason) | ev.AgentFailed(reason=reason):
+            return msgspec.structs.replace(call, failure=reason)
+        case ev.MediaLost():
+            return msgspec.structs.replace(call, left=call.state)
+        case ev.TimedOut(state=CallState.CONNECTING):
+            return msgspec.structs.replace(call, failure=Reason.MEDIA_TIMEOUT.value)
+        case _:
+            return call
+
+
+def _enter(call: Call, edge: Edge, event: ev.CallEvent, at: float) -> Call:
+    """Change the state as the row says."""
+    assert edge.to is not None
+    if edge.to is call.state:
+        return call
+    changes: dict[str, Any] = {"state": edge.to, "epoch": call.epoch + 1, "entered_at": at}
+    if call.reason is None and edge.reason is not None:
+        changes["reason"] = event.reason if isinstance(event, ev.AgentCompleted) else edge.reason
+    if edge.to is CallState.ANSWERED and call.answered_at is None:
+        changes["answered_at"] = at
+    if edge.to in {CallState.ENDING, CallState.ENDED} and call.ended_at is None:
+        changes["ended_at"] = at
+    return msgspec.structs.replace(call, **changes)
+
+
+# ── filling in the effects ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _open_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.OpenMedia:
+    assert isinstance(event, ev.Offered)
+    return do.OpenMedia(
+        sdp=event.sdp,
+        agent=event.agent,
+        version=event.version,
+        mode=event.mode,
+        variables=event.variables,
+        caller=event.caller,
+    )
+
+
+def _send_answer(_call: Call, after: Call, _event: ev.CallEvent) -> do.SendAnswer | None:
+    return None if after.answer is None else do.SendAnswer(sdp=after.answer)
+
+
+def _send_error(_call: Call, _after: Call, event: ev.CallEvent) -> do.SendError:
+    if isinstance(event, ev.MediaFailed | ev.AgentFailed):
+        return do.SendError(reason=event.reason, message=event.message)
+    return do.SendError(
+        reason=Reason.MEDIA_TIMEOUT.value,
+        message="No audio connection came up within 10 seconds. Check the network or firewall, then call again.",
+    )
+
+
+def _announce(before: Call, after: Call, event: ev.CallEvent) -> do.Announce:
+    match event:
+        case ev.Said(role=role, text=text, line=line, interrupted=interrupted):
+            data = {"role": role, "text": text, "line": line, "interrupted": interrupted}
+            return do.Announce(event="transcript", data=data)
+        case ev.FloorPassed(floor=floor):
+            return do.Announce(event=floor)
+        case ev.InfoSent(name=name, data=value):
+            return do.Announce(event="info", data={"name": name, "data": value})
+        case _:
+            return _announce_state(before, after)
+
+
+def _announce_state(before: Call, after: Call) -> do.Announce:
+    came_back = before.state in {CallState.HELD, CallState.RECONNECTING}
+    if after.state is CallState.ANSWERED and came_back:
+        return do.Announce(event="resumed")
+    if after.state is CallState.ENDED:
+        assert after.reason is not None
+        data: dict[str, Any] = {"reason": after.reason.value, "duration": round(after.duration, 3)}
+        if after.failure is not None:
+            data["failure"] = after.failure
+        return do.Announce(event="ended", data=data)
+    return do.Announce(event=after.state.value)
+
+
+def _end_signaling(_call: Call, after: Call, _event: ev.CallEvent) -> do.EndSignaling:
+    assert after.reason is not None
+    return do.EndSignaling(reason=after.reason.value)
+
+
+def _plain(kind: type[do.Effect]) -> Callable[[Call, Call, ev.CallEvent], Any]:
+    return lambda _call, _after, _event: kind()
+
+
+_MAKE: dict[type[do.Effect], Callable[[Call, Call, ev.CallEvent], Any]] = {
+    **{kind: _plain(kind) for kind in do.EFFECTS},
+    do.OpenMedia: _open_media,
+    do.SendAnswer: _send_answer,
+    do.SendError: _send_error,
+    do.Announce: _announce,
+    do.EndSignaling: _end_signaling,
+}
