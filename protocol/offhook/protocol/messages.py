@@ -54,7 +54,14 @@ class InfoReceived(msgspec.Struct, frozen=True, tag=True):
     data: str
 
 
-Aside = AddCandidate | ShowCandidate | CallerTyped | CallerDialed | InfoReceived
+class Taken(msgspec.Struct, frozen=True, tag=True):
+    """The session has taken report ``number`` of ``source``; the next one may come."""
+
+    source: str
+    number: int
+
+
+Aside = Taken | AddCandidate | ShowCandidate | CallerTyped | CallerDialed | InfoReceived
 Body = CallEvent | CallEffect | Aside
 
 
@@ -66,8 +73,11 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     call: str
     #: Epoch of the owner that speaks; 0 from those that own nothing.
     owner: int = 0
-    #: Position in the call's log that this order follows from; 0 where there is none.
+    #: Of an order: the position in the call's log that it follows from.
     seq: int = 0
+    #: Of a report to the session: who sends it, and its number there, from 1.
+    source: str = ""
+    number: int = 0
     body: Body
 
 

@@ -41,3 +41,8 @@ def media(call: str) -> str:
 def agent(call: str) -> str:
     """Orders for the agent actor of a call."""
     return f"offhook.call.{call}.agent"
+
+
+def taken(call: str) -> str:
+    """Where the session actor confirms the reports it has taken."""
+    return f"offhook.call.{call}.taken"

@@ -189,3 +189,6 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True):
     #: Epoch of the owner that wrote it.
     owner: int
     event: CallEvent
+    #: Who reported the event and its number there, so that a report that is sent twice is taken once.
+    source: str = ""
+    number: int = 0
