@@ -1,0 +1,290 @@
+"""A bus in memory, with the semantics of the real one and time from ``anyio``.
+
+``SimulatedBus`` is the server; ``client`` gives one process's ``Bus`` on it. A client can be put ``away``: its
+operations raise ``BusAway`` and nothing reaches it, while the others go on. Nothing here waits for real: under a
+virtual clock redelivery after 30 s costs no time.
+
+As with the real bus, revisions are drawn from one counter per log stream and one for all keys, so they have gaps;
+a message reaches one member of a group; deliveries that are not acked come again, out of order then.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.lowlevel
+
+from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevision, WrongSequence
+
+#: Messages a subscription keeps for a reader that is busy; the oldest are dropped.
+DEPTH = 1024
+#: Deliveries one durable reader may owe an ack for; no new ones are handed out beyond.
+MAX_UNACKED = 1000
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether ``subject`` is covered by ``pattern``, where ``*`` stands for one token."""
+    want, have = pattern.split("."), subject.split(".")
+    return len(want) == len(have) and all(w in {"*", h} for w, h in zip(want, have, strict=True))
+
+
+class SimulatedBus:
+    """The server: subscriptions, logs, keys and durable readers. One event loop."""
+
+    def __init__(self, *, ack_wait: float = 30.0) -> None:
+        #: Seconds until an unacked delivery comes again.
+        self.ack_wait = ack_wait
+        self.log: list[Stored] = []
+        self.last: dict[str, int] = {}
+        self.kept: dict[str, Stored] = {}
+        self.revision = 0
+        self.readers: dict[str, _Reader] = {}
+        self._subscriptions: list[_Subscription] = []
+        self._changed = anyio.Event()
+
+    def client(self, name: str) -> "SimulatedClient":
+        """A process's end of the bus."""
+        return SimulatedClient(self, name)
+
+    def publish(self, subject: str, data: bytes) -> None:
+        """Hand ``data`` to every matching subscription, and to one of each group."""
+        served: set[tuple[str, str]] = set()
+        for subscription in list(self._subscriptions):
+            if subscription.client.away or not matches(subscription.subject, subject):
+                continue
+            if subscription.group is not None:
+                if (subscription.subject, subscription.group) in served:
+                    continue
+                served.add((subscription.subject, subscription.group))
+                # The member that was served goes to the end: groups take turns.
+                self._subscriptions.remove(subscription)
+                self._subscriptions.append(subscription)
+            subscription.put(data)
+
+    def append(self, subject: str, data: bytes, last: int) -> int:
+        """Append to a log; the new message's revision."""
+        if self.last.get(subject, 0) != last:
+            raise WrongSequence(f"{subject} ends at {self.last.get(subject, 0)}, not at {last}")
+        revision = len(self.log) + 1
+        self.log.append(Stored(subject, data, revision))
+        self.last[subject] = revision
+        self.change()
+        return revision
+
+    def write(self, key: str, value: bytes) -> int:
+        """Write a key; its new revision."""
+        self.revision += 1
+        self.kept[key] = Stored(key, value, self.revision)
+        return self.revision
+
+    def attach(self, subscription: "_Subscription") -> None:
+        """Begin to deliver to a subscription."""
+        self._subscriptions.append(subscription)
+
+    def detach(self, subscription: "_Subscription") -> None:
+        """Stop delivering to a subscription."""
+        self._subscriptions.remove(subscription)
+
+    def change(self) -> None:
+        """Wake every reader that waits for something to happen."""
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    async def wait_changed(self, deadline: float) -> None:
+        """Wait for ``change``, at most until ``deadline`` (``anyio.current_time``)."""
+        with anyio.CancelScope(deadline=deadline):
+            await self._changed.wait()
+
+
+class SimulatedClient:
+    """One process's ``Bus``."""
+
+    def __init__(self, bus: SimulatedBus, name: str) -> None:
+        self.name = name
+        self._bus = bus
+        self._away = False
+
+    @property
+    def away(self) -> bool:
+        """Whether this client is cut off from the bus."""
+        return self._away
+
+    @away.setter
+    def away(self, away: bool) -> None:
+        self._away = away
+        self._bus.change()
+
+    async def _reach(self) -> SimulatedBus:
+        await anyio.lowlevel.checkpoint()
+        self._require()
+        return self._bus
+
+    def _require(self) -> None:
+        if self._away:
+            raise BusAway(f"{self.name} is cut off from the bus")
+
+    async def publish(self, subject: str, data: bytes) -> None:
+        """See ``Bus``."""
+        (await self._reach()).publish(subject, data)
+
+    @asynccontextmanager
+    async def subscribe(self, subject: str, *, group: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+        """See ``Bus``. Raises ``BusAway`` on entering."""
+        bus = await self._reach()
+        subscription = _Subscription(self, subject, group)
+        bus.attach(subscription)
+        try:
+            yield subscription
+        finally:
+            bus.detach(subscription)
+
+    async def append(self, subject: str, data: bytes, *, last: int) -> int:
+        """See ``Bus``."""
+        return (await self._reach()).append(subject, data, last)
+
+    async def read_log(self, subject: str) -> list[Stored]:
+        """See ``Bus``."""
+        return [stored for stored in (await self._reach()).log if stored.subject == subject]
+
+    @asynccontextmanager
+    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
+        """See ``Bus``. Raises ``BusAway`` on entering."""
+        bus = await self._reach()
+        yield _Follower(self, bus, bus.readers.setdefault(reader, _Reader(bus, subjects)))
+
+    async def create(self, key: str, value: bytes) -> int:
+        """See ``Bus``."""
+        bus = await self._reach()
+        if key in bus.kept:
+            raise KeyTaken(key)
+        return bus.write(key, value)
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        """See ``Bus``."""
+        bus = await self._reach()
+        self._compare(key, revision)
+        return bus.write(key, value)
+
+    async def delete(self, key: str, *, revision: int) -> None:
+        """See ``Bus``."""
+        bus = await self._reach()
+        self._compare(key, revision)
+        del bus.kept[key]
+        # The mark of a deletion takes a revision too.
+        bus.revision += 1
+
+    def _compare(self, key: str, revision: int) -> None:
+        kept = self._bus.kept.get(key)
+        if kept is None or kept.revision != revision:
+            raise WrongRevision(f"{key} is not at revision {revision}")
+
+    async def get(self, key: str) -> Stored | None:
+        """See ``Bus``."""
+        return (await self._reach()).kept.get(key)
+
+    async def keys(self, prefix: str) -> list[Stored]:
+        """See ``Bus``."""
+        bus = await self._reach()
+        return [bus.kept[key] for key in sorted(bus.kept) if key.startswith(prefix)]
+
+
+class _Subscription:
+    """What one subscriber has not read yet."""
+
+    def __init__(self, client: SimulatedClient, subject: str, group: str | None) -> None:
+        self.client = client
+        self.subject = subject
+        self.group = group
+        self._waiting: deque[bytes] = deque(maxlen=DEPTH)
+        self._arrived = anyio.Event()
+
+    def put(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._arrived.set()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        while not self._waiting:
+            self._arrived = anyio.Event()
+            await self._arrived.wait()
+        return self._waiting.popleft()
+
+
+class _Reader:
+    """A durable reader: how far it has come, and which deliveries still owe an ack until when."""
+
+    def __init__(self, bus: SimulatedBus, subjects: str) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._position = 0
+        #: Revision -> time it is delivered again, in order of delivery.
+        self._owed: dict[int, float] = {}
+
+    def take(self) -> Stored | None:
+        """The next message to deliver now: one whose ack is overdue, else a new one."""
+        now = anyio.current_time()
+        for revision, deadline in sorted(self._owed.items()):
+            if deadline <= now:
+                return self._owe(self._bus.log[revision - 1])
+        while self._position < len(self._bus.log) and len(self._owed) < MAX_UNACKED:
+            stored = self._bus.log[self._position]
+            self._position += 1
+            if matches(self._subjects, stored.subject):
+                return self._owe(stored)
+        return None
+
+    def _owe(self, stored: Stored) -> Stored:
+        self._owed[stored.revision] = anyio.current_time() + self._bus.ack_wait
+        return stored
+
+    def next_due(self) -> float:
+        """When the next redelivery is due (``anyio.current_time``)."""
+        return min(self._owed.values(), default=float("inf"))
+
+    def settle(self, revision: int) -> None:
+        """An ack has come."""
+        self._owed.pop(revision, None)
+        self._bus.change()
+
+
+class _Follower:
+    """One process reading as a durable reader."""
+
+    def __init__(self, client: SimulatedClient, bus: SimulatedBus, reader: _Reader) -> None:
+        self._client = client
+        self._bus = bus
+        self._reader = reader
+
+    def __aiter__(self) -> AsyncIterator[Delivery]:
+        return self
+
+    async def __anext__(self) -> Delivery:
+        await anyio.lowlevel.checkpoint()
+        while True:
+            if self._client.away:
+                await self._bus.wait_changed(float("inf"))
+            elif (stored := self._reader.take()) is not None:
+                return _Delivery(self._client, self._reader, stored)
+            else:
+                await self._bus.wait_changed(self._reader.next_due())
+
+
+class _Delivery:
+    """One message of a log on its way to a durable reader."""
+
+    def __init__(self, client: SimulatedClient, reader: _Reader, stored: Stored) -> None:
+        self.subject = stored.subject
+        self.data = stored.data
+        self.revision = stored.revision
+        self._client = client
+        self._reader = reader
+
+    async def ack(self) -> None:
+        """See ``Delivery``. An ack while the client is away is lost."""
+        await anyio.lowlevel.checkpoint()
+        if not self._client.away:
+            self._reader.settle(self.revision)
