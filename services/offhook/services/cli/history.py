@@ -1,0 +1,39 @@
+"""``offhook calls``: the calls there were."""
+
+from pathlib import Path
+
+import rich_click as click
+
+from offhook.services.cli.options import data_option
+
+
+@click.group(invoke_without_command=True)
+@data_option
+@click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="Newest calls to show.")
+@click.option("--state", metavar="STATE", help="Only calls in this state: answered, held, ended ...")
+@click.option("--agent", metavar="ID", help="Only calls of this agent.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
+@click.pass_context
+def calls(ctx: click.Context, data: Path, limit: int, state: str | None, agent: str | None, as_json: bool) -> None:
+    """List calls, newest first, or show one with its transcript.
+
+    offhook calls --state ended --limit 5
+
+    offhook calls show 1b4e28ba-2fa1-11d2-883f-0016d3cca427
+    """
+    ctx.obj = data
+    if ctx.invoked_subcommand is None:
+        from offhook.services.cli.calls import list_calls
+
+        click.echo(list_calls(data, limit=limit, state=state, agent=agent, as_json=as_json))
+
+
+@calls.command()
+@click.argument("call", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
+@click.pass_obj
+def show(data: Path, call: str, as_json: bool) -> None:
+    """Show one call and its transcript; the first characters of its ID are enough."""
+    from offhook.services.cli.calls import show_call
+
+    click.echo(show_call(data, call, as_json=as_json))

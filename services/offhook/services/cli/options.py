@@ -1,0 +1,135 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+
+from offhook.services.settings import Address, data_folder, parse_address
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class AddressType(click.ParamType):
+    """HOST:PORT."""
+
+    name = "host:port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        """The address, or a usage error that says what is wrong with it."""
+        if isinstance(value, Address):
+            return value
+        try:
+            return parse_address(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class IpAddress(click.ParamType):
+    """An address that media can be offered on."""
+
+    name = "ip"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address in its usual spelling."""
+        import ipaddress
+
+        try:
+            return str(ipaddress.ip_address(value))
+        except ValueError:
+            self.fail(f"{value!r} is not an IP address, such as 192.0.2.7.", param, ctx)
+
+
+def data_option(function: Function) -> Function:
+    """``--data``: the data folder."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=data_folder,
+        envvar="OFFHOOK_DATA",
+        show_envvar=True,
+        show_default="~/.local/share/offhook",
+        help="Folder for everything that is kept; it is created if missing.",
+    )(function)
+
+
+def http_option(function: Function) -> Function:
+    """``--http``: the public address."""
+    return click.option(
+        "--http",
+        type=AddressType(),
+        default="127.0.0.1:8080",
+        envvar="OFFHOOK_HTTP",
+        show_envvar=True,
+        show_default=True,
+        help="Address and port that browsers connect to. ':8080' serves every interface.",
+    )(function)
+
+
+def agents_option(function: Function) -> Function:
+    """``--agents``: the folder of agent documents."""
+    return click.option(
+        "--agents",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        envvar="OFFHOOK_AGENTS",
+        show_envvar=True,
+        help="Folder of agent documents. Default: the agents that come with offhook.",
+    )(function)
+
+
+def media_options(function: Function) -> Function:
+    """``--media-address``, ``--ice``, ``--turn-secret``, ``--agents``: what calls are made with."""
+    for option in (
+        agents_option,
+        click.option(
+            "--turn-secret",
+            envvar="OFFHOOK_TURN_SECRET",
+            show_envvar=True,
+            help="Secret shared with the TURN servers; callers get short-lived credentials made from it.",
+        ),
+        click.option(
+            "--ice",
+            multiple=True,
+            metavar="URL",
+            envvar="OFFHOOK_ICE",
+            show_envvar=True,
+            help="STUN or TURN server, such as 'turn:turn.example.org:3478?transport=udp'. May be repeated.",
+        ),
+        click.option(
+            "--media-address",
+            type=IpAddress(),
+            envvar="OFFHOOK_MEDIA_ADDRESS",
+            show_envvar=True,
+            help="Address that audio is offered on. Default: every address of this machine.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def log_options(function: Function) -> Function:
+    """``-v``, ``--log-level``, ``--log-format``."""
+    for option in (
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            envvar="OFFHOOK_LOG_FORMAT",
+            show_envvar=True,
+            show_default=True,
+            help="Log lines for people, or one JSON object a line.",
+        ),
+        click.option(
+            "--log-level",
+            type=click.Choice(["debug", "info", "warning", "error"]),
+            default="warning",
+            envvar="OFFHOOK_LOG_LEVEL",
+            show_envvar=True,
+            show_default=True,
+            help="Least important log lines to show.",
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="The same as --log-level info."),
+    ):
+        function = option(function)
+    return function

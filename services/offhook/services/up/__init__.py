@@ -1,0 +1,17 @@
+"""The supervisor behind ``offhook up``: one child process per role, started together, restarted, ended together."""
+
+from offhook.services.up.child import Child, Command
+from offhook.services.up.limits import Limits
+from offhook.services.up.preflight import hold_data_folder, require_free_port, unused_port
+from offhook.services.up.supervise import RoleGaveUp, supervise
+
+__all__ = [
+    "Child",
+    "Command",
+    "Limits",
+    "RoleGaveUp",
+    "hold_data_folder",
+    "require_free_port",
+    "supervise",
+    "unused_port",
+]
