@@ -1,0 +1,27 @@
+"""What a database cannot hold is replaced before it gets there."""
+
+from typing import Any
+
+import msgspec
+
+from offhook.protocol.call import LogEntry
+
+#: NUL (PostgreSQL refuses it in text) and surrogates that stand alone (no encoding has them) become U+FFFD.
+_FORBIDDEN = {0: "\ufffd", **dict.fromkeys(range(0xD800, 0xE000), "\ufffd")}
+
+
+def clean(entry: LogEntry) -> LogEntry:
+    """The entry with text that every database can hold."""
+    return msgspec.convert(_clean(msgspec.to_builtins(entry)), LogEntry)
+
+
+def _clean(value: Any) -> Any:
+    match value:
+        case str():
+            return value.translate(_FORBIDDEN)
+        case dict():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_clean(item) for item in value]
+        case _:
+            return value

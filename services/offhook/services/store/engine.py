@@ -1,0 +1,52 @@
+"""The connection to the database: one engine, and what SQLite must be told on each connection."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+
+from offhook.protocol.errors import OffhookError
+
+#: How long a connection waits for another one that writes, seconds.
+BUSY_SECONDS = 5.0
+#: Execution option of a connection that is going to write.
+WRITES = "offhook_writes"
+
+
+class StoreAway(OffhookError):
+    """The database cannot be reached or is busy; nothing was written."""
+
+
+def open_engine(place: str | Path) -> Engine:
+    """An engine for a database URL, or for the path of an SQLite file (its folder is made)."""
+    url = _url(place)
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _url(place: str | Path) -> URL:
+    if isinstance(place, str) and "://" in place:
+        return make_url(place)
+    return URL.create("sqlite", database=str(place))
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    # The driver's own BEGIN comes too late (before the first write only); _begin_sqlite sends it instead.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: an entry is acknowledged to the bus after the commit, so the commit must outlive a power cut.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer takes the lock at once: one that reads first and then writes is refused when another wrote in between.
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,71 @@
+"""The tables of the store, in types that SQLite and PostgreSQL share.
+
+``migrations/versions`` makes the same tables step by step; a test holds the two together.
+"""
+
+from sqlalchemy import JSON, Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+
+#: The migration that makes these tables.
+HEAD = "0001"
+
+metadata = MetaData()
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text),
+    Column("failure", Text),
+    Column("agent", Text),
+    Column("version", Text),
+    Column("workspace", Text),
+    Column("mode", Text),
+    Column("caller", Text),
+    Column("callee", Text),
+    Column("call_sid", Text),
+    Column("variant", Text),
+    Column("variables", JSON, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("answered_at", Double),
+    Column("ended_at", Double),
+    Column("duration", Double, nullable=False),
+    # Lists are newest first, and a page begins behind (created_at, id) of the page before.
+    Index("calls_by_time", "created_at", "id"),
+    Index("calls_by_state", "state", "created_at"),
+    Index("calls_by_agent", "agent", "created_at"),
+)
+
+call_states = Table(
+    "call_states",
+    metadata,
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    #: Position of the entry in the call's log.
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("because", Text, nullable=False),
+)
+
+transcript_lines = Table(
+    "transcript_lines",
+    metadata,
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("role", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("began", Double, nullable=False),
+    Column("ended", Double, nullable=False),
+    Column("interrupted", Boolean, nullable=False),
+)
+
+#: How far each call's log has been taken, and the call as it stood there (a ``Progress`` as msgpack).
+call_log_position = Table(
+    "call_log_position",
+    metadata,
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("progress", LargeBinary, nullable=False),
+)
