@@ -1,0 +1,16 @@
+"""The workspace's identity and the call tokens signed with it."""
+
+from offhook.services.tokens.grants import INVALID, Grant, mint_token, verify_token
+from offhook.services.tokens.workspace import SigningKey, Workspace, WorkspaceUnreadable, is_secret_key, open_workspace
+
+__all__ = [
+    "INVALID",
+    "Grant",
+    "SigningKey",
+    "Workspace",
+    "WorkspaceUnreadable",
+    "is_secret_key",
+    "mint_token",
+    "open_workspace",
+    "verify_token",
+]

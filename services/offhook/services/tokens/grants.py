@@ -1,0 +1,176 @@
+"""Call tokens: who may call which agent, from which page, until when. JSON Web Tokens (RFC 7519) with HS256.
+
+The rules of RFC 8725 that matter here: one algorithm, fixed by us and never by the token (3.1); explicit audience and
+issuer (3.8, 3.9); claims required rather than trusted to be there. One text per token: what a lenient base64 reader
+would take as the same is refused, so that nobody passes a used token off as another.
+"""
+
+import base64
+import binascii
+import re
+import time
+import uuid
+from typing import Any, TypeGuard
+
+import jwt
+import msgspec
+
+from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.origins import normal_origin
+from offhook.services.tokens.workspace import Workspace
+
+#: What the caller is told of every token that does not count (G2); the reason differs.
+INVALID = "Invalid authentication token"
+ISSUER = "offhook"
+AUDIENCE = "offhook:call"
+ALGORITHM = "HS256"
+#: Longest token, characters.
+MAX_TOKEN = 4096
+#: Nodes' clocks may differ by so many seconds when a token says "not before".
+LEEWAY = 5.0
+
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_REQUIRED = ["exp", "aud", "iss", "sub", "jti", "iat"]
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a valid token allows."""
+
+    workspace: str
+    agent: str
+    #: Id of the token; a token that is not ``reusable`` counts once.
+    jti: str
+    #: Seconds since the epoch.
+    expires_at: float
+    reusable: bool
+    #: The only page origin it may be used from, None for any.
+    origin: str | None
+
+
+def mint_token(
+    workspace: Workspace,
+    *,
+    agent: str,
+    ttl: float = 300.0,
+    origin: str | None = None,
+    reusable: bool = False,
+    now: float | None = None,
+) -> str:
+    """A token for calls of ``agent`` that counts for ``ttl`` seconds from ``now`` (epoch seconds; None: the clock).
+
+    Raises ``ValueError`` when ``origin`` is no web origin.
+    """
+    issued = time.time() if now is None else now
+    key = workspace.signing_keys[0]
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": workspace.id,
+        "agent": agent,
+        "iat": int(issued),
+        "exp": int(issued + ttl),
+        "jti": str(uuid.uuid4()),
+    }
+    if origin is not None:
+        claims["origin"] = normal_origin(origin)
+        if claims["origin"] is None:
+            raise ValueError(f"{origin!r} is not a web origin such as https://example.com")
+    if reusable:
+        claims["reusable"] = True
+    return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
+
+
+def verify_token(workspace: Workspace, token: str, *, now: float | None = None, origin: str | None = None) -> Grant:
+    """What ``token`` allows the page at ``origin`` (the handshake's Origin) at ``now`` (epoch seconds).
+
+    Raises ``Refusal`` with a ``token_*`` reason or ``origin_mismatch`` and always the same message. Whether a token
+    was used before is for the caller of this to know.
+    """
+    claims = _signed_claims(workspace, token)
+    _check_parties(workspace, claims)
+    expires_at = _check_times(claims, time.time() if now is None else now)
+    agent, jti, reusable = claims.get("agent"), claims["jti"], claims.get("reusable", False)
+    bound = claims.get("origin")
+    if not _is_name(agent) or not _is_name(jti) or not isinstance(reusable, bool):
+        raise _refusal(Reason.TOKEN_INVALID)
+    if bound is not None and (not isinstance(bound, str) or normal_origin(bound) is None):
+        raise _refusal(Reason.TOKEN_INVALID)
+    if bound is not None and (origin is None or normal_origin(bound) != normal_origin(origin)):
+        raise _refusal(Reason.ORIGIN_MISMATCH)
+    return Grant(workspace=workspace.id, agent=agent, jti=jti, expires_at=expires_at, reusable=reusable, origin=bound)
+
+
+def _signed_claims(workspace: Workspace, token: str) -> dict[str, Any]:
+    """The claims, once the signature holds."""
+    if len(token) > MAX_TOKEN or not _SHAPE.fullmatch(token) or not all(map(_is_canonical, token.split("."))):
+        raise _refusal(Reason.TOKEN_INVALID)
+    try:
+        header = jwt.get_unverified_header(token)
+        secret = next((key.secret for key in workspace.signing_keys if key.kid == header.get("kid")), None)
+        # "crit" names extensions that must be understood (RFC 7515 4.1.11); there are none here.
+        if secret is None or "crit" in header:
+            raise _refusal(Reason.TOKEN_INVALID)
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            secret,
+            algorithms=[ALGORITHM],
+            options={
+                "require": _REQUIRED,
+                # Checked below: by the given clock, and each with its own reason.
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+                "verify_aud": False,
+                "verify_iss": False,
+                "verify_sub": False,
+                "verify_jti": False,
+            },
+        )
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
+        raise _refusal(Reason.TOKEN_INVALID) from error
+    return claims
+
+
+def _is_canonical(segment: str) -> bool:
+    """Whether ``segment`` is how base64url writes its own bytes (RFC 4648 3.5: pad bits are zero)."""
+    try:
+        raw = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except binascii.Error:
+        return False
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == segment
+
+
+def _check_parties(workspace: Workspace, claims: dict[str, Any]) -> None:
+    if claims["iss"] != ISSUER:
+        raise _refusal(Reason.TOKEN_WRONG_ISSUER)
+    # One audience, not a list that holds ours: such a token was made for others too.
+    if claims["aud"] != AUDIENCE:
+        raise _refusal(Reason.TOKEN_WRONG_AUDIENCE)
+    if claims["sub"] != workspace.id:
+        raise _refusal(Reason.TOKEN_INVALID)
+
+
+def _check_times(claims: dict[str, Any], now: float) -> float:
+    """The moment of expiry, once the times hold."""
+    expires_at, issued, begins = (claims["exp"], claims["iat"], claims.get("nbf", claims["iat"]))
+    if not all(map(_is_moment, (expires_at, issued, begins))):
+        raise _refusal(Reason.TOKEN_INVALID)
+    if now >= expires_at:
+        raise _refusal(Reason.TOKEN_EXPIRED)
+    if max(issued, begins) > now + LEEWAY:
+        raise _refusal(Reason.TOKEN_NOT_YET_VALID)
+    return float(expires_at)
+
+
+def _is_moment(value: object) -> bool:
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and 0 <= value < 2**53
+    )
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= 128
+
+
+def _refusal(reason: Reason) -> Refusal:
+    return Refusal(reason, INVALID)
