@@ -1,7 +1,7 @@
 """When a process ends: on a signal, or when whoever started it is gone.
 
-Both ways meet in SIGTERM: a thread that watches stdin turns its end into the signal, so that a role waits for one thing,
-whatever loop it runs on, and a role that has not come as far as its loop ends at once.
+Both ways meet in SIGTERM: a thread that watches stdin turns its end into the signal, so that a role waits for one
+thing, whatever loop it runs on, and a role that has not come as far as its loop ends at once.
 """
 
 import os

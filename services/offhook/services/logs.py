@@ -41,19 +41,19 @@ def set_up_logs(*, role: str, level: Level = "warning", format: Format = "text")
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: Any = structlog.processors.JSONRenderer()
     final: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if format == "json":
         final += [structlog.processors.format_exc_info]
+        renderer: Any = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
+        plain = structlog.dev.plain_traceback
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
 
     def add_role(_logger: Any, _name: str, fields: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        fields["role"] = role
-        if format == "text":
-            fields["event"] = f"[{fields.pop('role')}] {fields['event']}"
+        if format == "json":
+            fields["role"] = role
+        else:
+            fields["event"] = f"[{role}] {fields['event']}"
         return fields
 
     handler = logging.StreamHandler(sys.stderr)

@@ -13,6 +13,9 @@ from offhook.protocol.errors import OffhookError
 #: The roles a process can have, in the order they are shown.
 ROLES = ("gateway", "voice", "records", "api")
 
+#: Exit code of a role whose set-up is wrong, so that starting it again would not help (EX_CONFIG of sysexits.h).
+BAD_SETUP_EXIT = 78
+
 
 class BadSetup(OffhookError):
     """Something outside offhook is not as it must be; the message tells a person what to do about it."""
@@ -97,7 +100,7 @@ def node_name(role: str) -> str:
 
 
 def signal_ready(settings: Settings) -> None:
-    """Tell whoever started this process that the role serves now. Call it once; without ``ready_fd`` it does nothing."""
+    """Tell whoever started this process that the role serves now; does nothing without ``ready_fd``. Once only."""
     if settings.ready_fd is None:
         return
     with open(settings.ready_fd, "wb", buffering=0) as pipe:

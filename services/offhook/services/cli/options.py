@@ -11,34 +11,21 @@ from offhook.services.settings import Address, data_folder, parse_address
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-class AddressType(click.ParamType):
-    """HOST:PORT."""
-
-    name = "host:port"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """The address, or a usage error that says what is wrong with it."""
-        if isinstance(value, Address):
-            return value
-        try:
-            return parse_address(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+def to_address(_ctx: click.Context, _param: click.Parameter, text: str) -> Address:
+    """A HOST:PORT option as an address, or a usage error that says what is wrong with it."""
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
-class IpAddress(click.ParamType):
-    """An address that media can be offered on."""
+def _to_ip_address(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    import ipaddress
 
-    name = "ip"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The address in its usual spelling."""
-        import ipaddress
-
-        try:
-            return str(ipaddress.ip_address(value))
-        except ValueError:
-            self.fail(f"{value!r} is not an IP address, such as 192.0.2.7.", param, ctx)
+    try:
+        return text and str(ipaddress.ip_address(text))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an IP address, such as 192.0.2.7.") from None
 
 
 def data_option(function: Function) -> Function:
@@ -58,7 +45,8 @@ def http_option(function: Function) -> Function:
     """``--http``: the public address."""
     return click.option(
         "--http",
-        type=AddressType(),
+        callback=to_address,
+        metavar="HOST:PORT",
         default="127.0.0.1:8080",
         envvar="OFFHOOK_HTTP",
         show_envvar=True,
@@ -98,7 +86,8 @@ def media_options(function: Function) -> Function:
         ),
         click.option(
             "--media-address",
-            type=IpAddress(),
+            callback=_to_ip_address,
+            metavar="IP",
             envvar="OFFHOOK_MEDIA_ADDRESS",
             show_envvar=True,
             help="Address that audio is offered on. Default: every address of this machine.",

@@ -5,11 +5,8 @@ from pathlib import Path
 import rich_click as click
 
 from offhook.protocol.errors import OffhookError
-from offhook.services.cli.options import AddressType, data_option, http_option, log_options, media_options
-from offhook.services.settings import ROLES, Address, Settings, node_name
-
-#: EX_CONFIG of sysexits.h: the set-up is wrong, starting again does not help.
-BAD_SETUP = 78
+from offhook.services.cli.options import data_option, http_option, log_options, media_options, to_address
+from offhook.services.settings import BAD_SETUP_EXIT, ROLES, Address, Settings, node_name
 
 
 @click.command()
@@ -26,7 +23,8 @@ BAD_SETUP = 78
 @http_option
 @click.option(
     "--api",
-    type=AddressType(),
+    callback=to_address,
+    metavar="HOST:PORT",
     default="127.0.0.1:8081",
     envvar="OFFHOOK_API",
     show_envvar=True,
@@ -94,7 +92,7 @@ def run(
         _start(role, settings)
     except OffhookError as error:
         click.echo(f"offhook: {role}: {error}", err=True)
-        ctx.exit(BAD_SETUP)
+        ctx.exit(BAD_SETUP_EXIT)
 
 
 def _start(role: str, settings: Settings) -> None:

@@ -4,13 +4,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import anyio
 import anyio.abc
 import msgspec
-
-#: Exit code of a role that cannot work as it is set up (EX_CONFIG of sysexits.h): starting it again would not help.
-BAD_SETUP = 78
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +22,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child:
-    """A running child process. It has a session of its own, so that Ctrl-C in a terminal reaches the supervisor only."""
+    """A running child process, in a session of its own: Ctrl-C in a terminal reaches the supervisor only."""
 
     def __init__(self, process: anyio.abc.Process, ready_fd: int) -> None:
         self._process = process
@@ -94,8 +92,6 @@ class Child:
             self._ready_fd = -1
 
     def _kill_session(self) -> None:
-        try:
-            # The child leads its process group: workers it left behind end with it.
+        # The child leads its process group: workers it left behind end with it. No such group: nobody was left.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass  # nobody is left

@@ -1,7 +1,7 @@
 """Keep a set of child processes running until somebody says stop.
 
 A child that ends is started again after a growing wait; one that keeps failing, or that says that its set-up is wrong
-(exit code ``BAD_SETUP``), ends the whole: an operator sees a clear end sooner than a system that limps.
+(exit code 78), ends the whole: an operator sees a clear end sooner than a system that limps.
 """
 
 import signal
@@ -12,7 +12,8 @@ import anyio
 import anyio.abc
 
 from offhook.protocol.errors import OffhookError
-from offhook.services.up.child import BAD_SETUP, Child, Command
+from offhook.services.settings import BAD_SETUP_EXIT
+from offhook.services.up.child import Child, Command
 from offhook.services.up.limits import Limits
 
 
@@ -67,7 +68,7 @@ class _Role:
 
     def _wait_after(self, code: int) -> float:
         name, limits = self._command.name, self._limits
-        if code == BAD_SETUP:
+        if code == BAD_SETUP_EXIT:
             raise RoleGaveUp(name, f"{name} cannot start: see the message above.")
         now = anyio.current_time()
         self._failed_at.append(now)
