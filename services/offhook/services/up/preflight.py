@@ -41,10 +41,8 @@ def require_free_port(address: Address, option: str = "--http") -> None:
     """Raise ``BadSetup`` when ``address`` cannot be served."""
     try:
         _bind(address).close()
-    except socket.gaierror:
-        raise BadSetup(
-            f"{address.host!r} is not a name or address of this machine. Choose another with {option}."
-        ) from None
+    except (socket.gaierror, UnicodeError):
+        raise BadSetup(f"{address.host!r} is not an address of this machine. Choose another with {option}.") from None
     except OSError as error:
         raise BadSetup(_why_not(address, option, error)) from None
 
