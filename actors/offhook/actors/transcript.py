@@ -15,9 +15,8 @@ from offhook.actors.ports import Bus, BusAway, Delivery, Stored
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call.events import Said
-from offhook.protocol.errors import OffhookError
 from offhook.protocol.messages import MAX_BYTES, BadMessage, encode
-from offhook.protocol.record import OutOfOrder
+from offhook.protocol.record import OutOfOrder, RecordsAway
 
 #: Name of the durable reader; all processes of the role share it.
 READER = "records"
@@ -26,10 +25,6 @@ FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
 #: Last position a log can have; a call that gets there is no call.
 MAX_SEQ = 2**31 - 1
-
-
-class RecordsAway(OffhookError):
-    """The records cannot be written now; whether this one was is not known."""
 
 
 class Records(Protocol):

@@ -105,6 +105,10 @@ class BadCursor(OffhookError):
     """The cursor was not made by this store."""
 
 
+class RecordsAway(OffhookError):
+    """The records cannot be reached now; whether something was written is not known."""
+
+
 class OutOfOrder(OffhookError):
     """An entry came before the one in front of it; nothing has changed."""
 

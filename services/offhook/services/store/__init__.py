@@ -1,8 +1,7 @@
 """Records of calls in SQLite or PostgreSQL."""
 
-from offhook.services.store.engine import StoreAway
 from offhook.services.store.records import StoreRecords
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
 
-__all__ = ["SchemaTooNew", "Store", "StoreAway", "StoreRecords", "open_store"]
+__all__ = ["SchemaTooNew", "Store", "StoreRecords", "open_store"]

@@ -6,16 +6,10 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 
-from offhook.protocol.errors import OffhookError
-
 #: How long a connection waits for another one that writes, seconds.
 BUSY_SECONDS = 5.0
 #: Execution option of a connection that is going to write.
 WRITES = "offhook_writes"
-
-
-class StoreAway(OffhookError):
-    """The database cannot be reached or is busy; nothing was written."""
 
 
 def open_engine(place: str | Path) -> Engine:

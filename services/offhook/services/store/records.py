@@ -5,9 +5,8 @@ from functools import partial
 
 import anyio
 
-from offhook.actors.transcript import RecordsAway
 from offhook.protocol.call import LogEntry
-from offhook.services.store.engine import StoreAway
+from offhook.protocol.record import RecordsAway
 from offhook.services.store.store import Store
 
 log = logging.getLogger("offhook.records")
@@ -26,6 +25,6 @@ class StoreRecords:
             return await anyio.to_thread.run_sync(
                 partial(self._store.project, entry, over_gap=over_gap), limiter=self._thread
             )
-        except StoreAway as error:
+        except RecordsAway as error:
             log.warning("store is away", extra={"why": str(error)})
-            raise RecordsAway(str(error)) from error
+            raise

@@ -24,6 +24,7 @@ from offhook.protocol.record import (
     CallSummary,
     OutOfOrder,
     Progress,
+    RecordsAway,
     StateEntered,
     TranscriptLine,
     advance,
@@ -31,7 +32,7 @@ from offhook.protocol.record import (
     summarize,
 )
 from offhook.services.store.cleaning import clean
-from offhook.services.store.engine import WRITES, StoreAway, open_engine
+from offhook.services.store.engine import WRITES, open_engine
 from offhook.services.store.schema import migrate
 from offhook.services.store.tables import call_log_position, call_states, calls, transcript_lines
 
@@ -44,7 +45,7 @@ T = TypeVar("T")
 def open_store(place: str | Path) -> "Store":
     """Open the store at a database URL or at the path of an SQLite file, made and migrated where needed.
 
-    Raises ``StoreAway``, ``SchemaTooNew``.
+    Raises ``RecordsAway``, ``SchemaTooNew``.
     """
     with _away():
         engine = open_engine(place)
@@ -53,7 +54,7 @@ def open_store(place: str | Path) -> "Store":
 
 
 class Store:
-    """Records of calls. Every method raises ``StoreAway`` when the database cannot be reached."""
+    """Records of calls. Every method raises ``RecordsAway`` when the database cannot be reached."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -143,7 +144,7 @@ def _away() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise StoreAway(f"The database does not answer: {error.orig}") from error
+        raise RecordsAway(f"The database does not answer: {error.orig}") from error
 
 
 def _find(connection: Connection, start: str, *, exact: bool) -> Any:

@@ -1,0 +1,118 @@
+"""Errors as problem details (RFC 9457), with a stable ``code`` and the ``request_id``."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from offhook.protocol.errors import Code, OffhookError, Reason, Refusal
+from offhook.protocol.record import AmbiguousCall, BadCursor, CallNotFound, RecordsAway
+
+log = logging.getLogger("offhook.api")
+
+MEDIA_TYPE = "application/problem+json"
+
+#: Codes of errors that are known by their status alone.
+_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: Reason.MESSAGE_TOO_LARGE.value,
+    415: "unsupported_media_type",
+    422: Reason.INVALID_FIELD.value,
+}
+#: Parameters that cannot have their own name in a handler (litestar keeps some for itself).
+_NAMES = {"call_state": "state"}
+#: What to do about them, where the library's own sentence does not say it.
+_DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method; the Allow header lists those it takes.",
+    413: "The body is too large; at most 1 MiB is taken.",
+}
+_STATUSES = {
+    Reason.RATE_LIMITED: 429,
+    Reason.AT_CAPACITY: 503,
+    Reason.UNAVAILABLE: 503,
+    Reason.INTERNAL: 500,
+    Reason.AGENT_NOT_FOUND: 404,
+    Reason.SESSION_NOT_FOUND: 404,
+    Reason.ORIGIN_NOT_ALLOWED: 403,
+    Reason.ORIGIN_MISMATCH: 403,
+}
+
+
+class Problem(OffhookError):
+    """A request that is answered with an error; ``extra`` are further members of the document."""
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.headers = headers or {}
+        self.extra = extra
+
+    def document(self, request_id: str) -> bytes:
+        """The problem as JSON."""
+        members = {
+            "type": "about:blank",
+            # RFC 9457 4.2.1: with about:blank the title is the phrase of the status.
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": str(self),
+            "code": self.code,
+            "request_id": request_id,
+        }
+        return msgspec.json.encode(self.extra | members)
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The answer to a request that raised ``error``."""
+    request_id = request.scope["offhook.request_id"]  # type: ignore[typeddict-item]
+    problem = _problem(error)
+    if problem is None:
+        log.error("request failed", exc_info=error, extra={"request_id": request_id})
+        problem = Problem(500, Reason.INTERNAL.value, "Something broke on the server; its log has the details.")
+    return Response(
+        problem.document(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
+    )
+
+
+def _problem(error: Exception) -> Problem | None:
+    """What the client is told; None for a fault of our own."""
+    match error:
+        case Problem():
+            return error
+        case CallNotFound() | AmbiguousCall():
+            return Problem(404, "call_not_found", "There is no call with this id.")
+        case BadCursor():
+            return Problem(400, Reason.INVALID_FIELD.value, str(error), parameter="cursor")
+        case RecordsAway():
+            return Problem(
+                503,
+                Reason.UNAVAILABLE.value,
+                "The records cannot be read now; try again.",
+                headers={"Retry-After": "5"},
+            )
+        case Refusal():
+            status = _STATUSES.get(error.reason, 401 if error.code is Code.UNAUTHORIZED else 400)
+            return Problem(status, error.reason.value, error.message, **error.extra)
+        case ValidationException():
+            return _invalid(error)
+        case HTTPException(status_code=status) if status < 500:
+            headers = dict(error.headers or {})
+            code = _CODES.get(status, Reason.INVALID_FIELD.value)
+            return Problem(status, code, _DETAILS.get(status, error.detail), headers=headers)
+        case _:
+            return None
+
+
+def _invalid(error: ValidationException) -> Problem:
+    found = [item for item in error.extra or () if isinstance(item, dict)]
+    wrong = {_NAMES.get(item["key"], item["key"]): item.get("message", "not valid") for item in found if "key" in item}
+    detail = "; ".join(f"{name}: {why}" for name, why in wrong.items()) or "The request has a value that is not valid."
+    return Problem(error.status_code, Reason.INVALID_FIELD.value, detail, parameters=list(wrong))
