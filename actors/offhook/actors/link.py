@@ -64,8 +64,12 @@ class AudioLink:
     async def play(self, pcm: bytes) -> None:
         """Queue speech (s16le mono, ``MOUTH_RATE``); waits while ten seconds are queued already."""
         while len(self._mouth) >= MOUTH_DEPTH:
-            await self._wait_moved()
+            await self.wait_moved()
         self._mouth += pcm
+
+    def pad(self, size: int) -> None:
+        """Queue ``size`` bytes of silence."""
+        self._mouth += bytes(size)
 
     @property
     def queued(self) -> int:
@@ -89,8 +93,9 @@ class AudioLink:
     async def wait_drained(self) -> None:
         """Wait until everything queued was sent or cleared."""
         while self._mouth:
-            await self._wait_moved()
+            await self.wait_moved()
 
-    async def _wait_moved(self) -> None:
+    async def wait_moved(self) -> None:
+        """Wait until some of what is queued was sent or cleared."""
         self._moved = anyio.Event()
         await self._moved.wait()

@@ -250,6 +250,27 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     voice: Voice
     #: Seconds of the caller's silence until the brain's ``wait``.
     patience: float = 10.0
+    #: Longest answered call, seconds.
+    max_duration: float = 1800.0
+    #: What the agent says when its brain takes too long.
+    apology: str = "I am sorry, that took me too long. Could you say it again?"
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What a valid token allows."""
+
+    agent: str
+    workspace: str
+    #: Unique id of the token: it opens one call, unless ``reusable``.
+    token: str
+    reusable: bool = False
+
+
+class Verifier(Protocol):
+    """Who may call."""
+
+    def verify(self, token: str, *, origin: str | None) -> Grant:
+        """Check a token. Raises ``Refusal`` with a ``token_*`` or ``origin_*`` reason."""
 
 
 class Agents(Protocol):

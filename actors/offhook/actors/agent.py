@@ -1,0 +1,361 @@
+"""The agent actor: has the conversation of one call.
+
+It owns the turn (who has the floor): news from ear, mouth and brain become turn events, the turn's table answers with
+orders, and the actor carries them out. What was said is reported to the session line by line: the caller's line when
+the agent begins to answer it, the agent's line when it was played, or as far as it was played when it is cut.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from offhook.actors.ear import Ear, EarNews, VoiceHeard, WordsHeard
+from offhook.actors.link import AudioLink
+from offhook.actors.mailbox import Mailbox
+from offhook.actors.mouth import Line, Mouth, SpeechPlayed
+from offhook.actors.ports import Brain, Bus, Clock, Profile, Recognizer, Synthesizer, VoiceDetector
+from offhook.actors.reporter import Reporter, open_reporter
+from offhook.protocol import turn as turns
+from offhook.protocol.call import EndReason
+from offhook.protocol.call import effects as do
+from offhook.protocol.call import events as ev
+from offhook.protocol.messages import BadMessage, CallerDialed, CallerTyped, Envelope, decode_envelope
+from offhook.protocol.speech import BrainAction, Finish, Heard, Say, Tell
+from offhook.protocol.turn import Do, TurnState
+from offhook.protocol.turn import events as tv
+
+log = logging.getLogger("offhook.agent")
+
+#: Seconds between the last sample sent and the report that the agent is done: what the browser still buffers.
+LAST_WORDS = 0.4
+#: Seconds to wait for the session to take the last reports.
+FAREWELL = 10.0
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """An action of the brain in reply ``number``; None: the reply is complete."""
+
+    number: int
+    action: BrainAction | None
+
+
+Letter = Envelope | EarNews | SpeechPlayed | Thought
+
+
+class AgentActor:
+    """Talks with one caller. Without a ``brain`` it answers the call and stays silent (echo mode)."""
+
+    def __init__(
+        self,
+        call: str,
+        *,
+        bus: Bus,
+        clock: Clock,
+        link: AudioLink,
+        profile: Profile,
+        brain: Brain | None,
+        recognizer: Recognizer,
+        synthesizer: Synthesizer,
+        detector: VoiceDetector,
+    ) -> None:
+        self.call = call
+        self.turn = turns.Turn()
+        self._bus = bus
+        self._clock = clock
+        self._link = link
+        self._profile = profile
+        self._brain = brain
+        self._recognizer = recognizer
+        self._synthesizer = synthesizer
+        self._detector = detector
+        self._mailbox: Mailbox[Letter] = Mailbox()
+        self._owner = 0
+        self._lines = 0
+        self._entered = 0.0
+        self._floor = "listening"
+        #: What the caller said and was not answered yet, and when (seconds of the loop's clock).
+        self._heard: Heard | None = None
+        self._voice_began = 0.0
+        self._voice_ended = 0.0
+        #: The first words of a reply, on their way to ``speaking``.
+        self._first_words = ""
+        self._finish: EndReason | None = None
+        self._reply = 0
+        self._thought: anyio.CancelScope | None = None
+        self._tasks: TaskGroup
+        self._ear: Ear
+        self._mouth: Mouth
+        self._reporter: Reporter
+
+    async def run(self, inbox: AsyncIterator[bytes]) -> None:
+        """Follow the orders in ``inbox`` until told to stop and everything said was reported."""
+        async with open_reporter(self._bus, self.call, "agent") as self._reporter:
+            async with anyio.create_task_group() as self._tasks:
+                self._ear = Ear(
+                    self._link,
+                    detector=self._detector,
+                    recognizer=self._recognizer,
+                    speaker=self.call,
+                    tell=self._mailbox.put,
+                    tasks=self._tasks,
+                )
+                self._mouth = Mouth(
+                    self._link,
+                    synthesizer=self._synthesizer,
+                    voice=self._profile.voice,
+                    tell=self._mailbox.put,
+                    tasks=self._tasks,
+                )
+                self._tasks.start_soon(self._collect, inbox)
+                self._tasks.start_soon(self._ear.listen)
+                await self._converse()
+                self._tasks.cancel_scope.cancel()
+            self._reporter.report(ev.AgentStopped())
+            with anyio.move_on_after(FAREWELL):
+                await self._reporter.wait_confirmed()
+
+    # ── letters ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _converse(self) -> None:
+        stopped = False
+        while not stopped:
+            letter = await self._next()
+            match letter:
+                case Envelope():
+                    stopped = self._obey(letter)
+                case VoiceHeard(speaking=speaking, at=at):
+                    self._hear_voice(speaking, at)
+                case WordsHeard(number=number, heard=heard):
+                    if number == self._ear.number:
+                        self._hear_words(heard)
+                case SpeechPlayed(number=number):
+                    if number == self._mouth.number:
+                        self._take(tv.PlaybackEnded())
+                case Thought(number=number, action=action):
+                    if number == self._reply:
+                        self._think_on(action)
+                case None:
+                    self._take(tv.TurnTimedOut(state=self.turn.state, epoch=self.turn.epoch))
+
+    async def _next(self) -> Letter | None:
+        """The next letter; None when the time of the present turn state is over."""
+        allowed = turns.TIMEOUTS.get(self.turn.state)
+        if self.turn.state is TurnState.LISTENING:
+            allowed = self._profile.patience
+        if allowed is None:
+            return await self._mailbox.get()
+        with anyio.move_on_after(max(0.0, self._entered + allowed - anyio.current_time())):
+            return await self._mailbox.get()
+        return None
+
+    async def _collect(self, inbox: AsyncIterator[bytes]) -> None:
+        async for data in inbox:
+            try:
+                self._mailbox.put(decode_envelope(data))
+            except BadMessage as error:
+                log.warning("message refused", extra={"call": self.call, "why": str(error)})
+
+    def _obey(self, envelope: Envelope) -> bool:
+        """Carry out an order; True when it was the last."""
+        if envelope.owner and envelope.owner < self._owner:
+            log.warning("order of an earlier owner refused", extra={"call": self.call})
+            return False
+        self._owner = max(self._owner, envelope.owner)
+        match envelope.body:
+            case do.RingAgent():
+                self._reporter.report(ev.AgentAnswered())
+            case do.StartAgent():
+                if self._brain is not None:
+                    self._take(tv.Opened())
+            case do.ResumeAgent():
+                if self._brain is not None:
+                    self._ear.settle()
+                    self._take(tv.Unmuted())
+            case do.HoldAgent():
+                self._mute()
+            case do.StopAgent():
+                self._mute()
+                return True
+            case CallerTyped(text=text) | CallerDialed(digit=text):
+                self._heard = Heard(text=text)
+                self._voice_began = self._voice_ended = anyio.current_time()
+                self._take(tv.Typed())
+            case _:
+                log.warning("not an order for an agent", extra={"call": self.call})
+        return False
+
+    def _mute(self) -> None:
+        self._report_caller()
+        self._take(tv.Muted())
+
+    def _hear_voice(self, speaking: bool, at: float) -> None:
+        if speaking:
+            self._voice_began = at
+            self._take(tv.VoiceBegan())
+        else:
+            self._voice_ended = at
+            self._take(tv.VoiceEnded())
+
+    def _hear_words(self, heard: Heard | None) -> None:
+        if heard is None:
+            log.warning("recognizer failed", extra={"call": self.call})
+            heard = Heard(text="", trusted=False)
+        elif not heard.text:
+            self._ear.settle()
+            self._take(tv.HeardNothing())
+            return
+        self._heard = heard
+        self._take(tv.Understood())
+
+    def _think_on(self, action: BrainAction | None) -> None:
+        match action:
+            case Say(text=text) if self.turn.state is TurnState.THINKING:
+                self._first_words = text
+                self._take(tv.ReplyBegan())
+            case Say(text=text):
+                self._mouth.say(text)
+            case Tell(name=name, data=data):
+                self._reporter.report(ev.InfoSent(name=name, data=data))
+            case Finish(reason=reason):
+                self._finish = reason
+            case None if self.turn.state is TurnState.THINKING:
+                self._answered()
+                self._take(tv.ReplyWasEmpty())
+                self._complete()
+            case None:
+                self._mouth.end()
+
+    # ── the turn ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, event: turns.AnyTurnEvent) -> None:
+        before = self.turn
+        try:
+            self.turn, orders = turns.step(self.turn, event)
+        except turns.NoTurnEdge as error:
+            log.debug("turn event changes nothing", extra={"call": self.call, "why": str(error)})
+            return
+        if self.turn.epoch != before.epoch:
+            self._entered = anyio.current_time()
+        for order in orders:
+            self._carry_out(order)
+        self._pass_floor()
+
+    def _carry_out(self, order: Do) -> None:
+        orders: dict[Do, Callable[[], None]] = {
+            Do.GREET: lambda: self._ask(lambda brain: brain.open()),
+            Do.OPEN_EAR: self._open_ear,
+            Do.SHUT_EAR: lambda: self._ear.shut(),
+            Do.RECOGNIZE: lambda: self._ear.finish(),
+            Do.THINK: self._think,
+            Do.PROMPT: lambda: self._ask(lambda brain: brain.wait()),
+            Do.DROP_THOUGHT: self._drop_thought,
+            Do.SPEAK: self._speak,
+            Do.PAUSE_SPEECH: lambda: self._mouth.pause(),
+            Do.RESUME_SPEECH: self._resume_speech,
+            Do.CUT_SPEECH: self._cut_speech,
+            Do.REPORT_LINE: self._report_line,
+            Do.APOLOGIZE: self._apologize,
+        }
+        orders[order]()
+
+    def _open_ear(self) -> None:
+        assert self._brain is not None
+        self._ear.open(self._brain.hints())
+
+    def _think(self) -> None:
+        heard = self._heard
+        assert heard is not None
+        self._ask(lambda brain: brain.hear(heard))
+
+    def _ask(self, question: Callable[[Brain], AsyncIterator[BrainAction]]) -> None:
+        assert self._brain is not None
+        self._drop_thought()
+        self._finish = None
+        self._reply += 1
+        self._thought = anyio.CancelScope()
+        self._tasks.start_soon(self._follow_thought, self._reply, question(self._brain), self._thought)
+
+    async def _follow_thought(self, number: int, actions: AsyncIterator[BrainAction], scope: anyio.CancelScope) -> None:
+        with scope:
+            async for action in actions:
+                await self._mailbox.put_soon(Thought(number, action))
+            await self._mailbox.put_soon(Thought(number, None))
+
+    def _drop_thought(self) -> None:
+        """Stop the brain; what was understood is heard again with what follows (the ear keeps the audio)."""
+        if self._thought is not None:
+            self._thought.cancel()
+            self._thought = None
+        self._reply += 1
+
+    def _speak(self) -> None:
+        self._answered()
+        self._mouth.begin()
+        self._mouth.say(self._first_words)
+
+    def _apologize(self) -> None:
+        self._first_words = self._profile.apology
+        self._take(tv.ReplyBegan())
+        self._mouth.end()
+
+    def _resume_speech(self) -> None:
+        self._mouth.resume()
+        self._take(tv.PlaybackResumed())
+
+    def _cut_speech(self) -> None:
+        self._drop_thought()
+        self._finish = None
+        self._report_agent(self._mouth.cut())
+
+    def _report_line(self) -> None:
+        self._report_agent(self._mouth.cut())
+        self._complete()
+
+    # ── reports ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _answered(self) -> None:
+        """The agent answers: what the caller said is final."""
+        self._report_caller()
+        self._ear.settle()
+
+    def _report_caller(self) -> None:
+        heard, self._heard = self._heard, None
+        if heard is not None and heard.text:
+            self._report_said("caller", heard.text, self._voice_began, self._voice_ended, interrupted=False)
+
+    def _report_agent(self, line: Line) -> None:
+        if line.text and line.began is not None:
+            now = anyio.current_time()
+            self._report_said("agent", line.text, line.began, now, interrupted=not line.whole)
+
+    def _report_said(self, role: str, text: str, began: float, ended: float, *, interrupted: bool) -> None:
+        self._lines += 1
+        wall = self._clock.now() - anyio.current_time()
+        self._reporter.report(
+            ev.Said(
+                role="caller" if role == "caller" else "agent",
+                text=text,
+                line=self._lines,
+                began=wall + began,
+                ended=wall + ended,
+                interrupted=interrupted,
+            )
+        )
+
+    def _pass_floor(self) -> None:
+        floor = "speaking" if self.turn.state is TurnState.SPEAKING else "listening"
+        if floor != self._floor:
+            self._floor = floor
+            self._reporter.report(ev.FloorPassed(floor="speaking" if floor == "speaking" else "listening"))
+
+    def _complete(self) -> None:
+        """The line was played; if it was the last, say so once the caller has heard it."""
+        if self._finish is not None:
+            self._tasks.start_soon(self._complete_soon, self._finish)
+
+    async def _complete_soon(self, reason: EndReason) -> None:
+        await anyio.sleep(LAST_WORDS)
+        self._reporter.report(ev.AgentCompleted(reason=reason))

@@ -1,0 +1,133 @@
+"""The doorkeeper: decides whether an offer becomes a call, and hands the new call to the registry.
+
+Checked in this order: the token, the agent and what was asked of it, the SDP, then whether this very offer was made
+before (``callSid``) and whether the token was used before. A token is spent only when a call comes of it.
+"""
+
+import hashlib
+
+import msgspec
+
+from offhook.actors.ports import (
+    AgentNotFound,
+    Agents,
+    Bus,
+    BusAway,
+    Clock,
+    Grant,
+    Identity,
+    KeyTaken,
+    Profile,
+    Verifier,
+)
+from offhook.actors.registry import OWNERS, Registry
+from offhook.protocol.call import events as ev
+from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.sdp import check_offer
+from offhook.protocol.signal import Offer
+
+UNAVAILABLE = "The service cannot take calls at this moment. Please try again in a few seconds."
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """The offer is a call: a new one, or one that this offer has opened before."""
+
+    call: str
+    repeated: bool
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    call: str
+
+
+class Doorkeeper:
+    """Admits callers to one gateway node."""
+
+    def __init__(
+        self, *, bus: Bus, registry: Registry, agents: Agents, verifier: Verifier, identity: Identity, clock: Clock
+    ) -> None:
+        self._bus = bus
+        self._registry = registry
+        self._agents = agents
+        self._verifier = verifier
+        self._identity = identity
+        self._clock = clock
+
+    def check(self, offer: Offer, *, origin: str | None) -> tuple[Grant, Profile]:
+        """Everything that can be said of an offer without asking others. Raises ``Refusal``."""
+        grant = self._verifier.verify(offer.auth_token, origin=origin)
+        profile = self._profile(offer, grant)
+        if offer.mode == "end-to-end":
+            raise Refusal(
+                Reason.INVALID_FIELD,
+                f"The agent {profile.agent!r} has no speech-to-speech model. Leave out mode, or use 'traditional'.",
+                pointer="/mode",
+            )
+        check_offer(offer.sdp)
+        return grant, profile
+
+    async def admit(self, offer: Offer, call: str, grant: Grant, profile: Profile) -> Admitted:
+        """Open ``call`` for a checked offer, or find the call it has opened before. Raises ``Refusal``."""
+        try:
+            if offer.call_sid is not None:
+                sid = hashlib.sha256(f"{grant.workspace}\0{offer.call_sid}".encode()).hexdigest()
+                before = await self._claim(f"claim.sid.{sid}", call)
+                if before is not None:
+                    return await self._admit_again(before)
+            if not grant.reusable and await self._claim(f"claim.token.{grant.token}", call) is not None:
+                raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
+            await self._registry.place(call, _offered(offer, grant, profile))
+        except BusAway:
+            raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
+        return Admitted(call, repeated=False)
+
+    async def _admit_again(self, call: str) -> Admitted:
+        if await self._bus.get(f"{OWNERS}{call}") is None:
+            raise Refusal(
+                Reason.INVALID_STATE,
+                "The call with this callSid is over. Use a new callSid for a new call.",
+                state="ended",
+            )
+        return Admitted(call, repeated=True)
+
+    def new_id(self) -> str:
+        """An id for a new call."""
+        return self._identity.new_id()
+
+    def _profile(self, offer: Offer, grant: Grant) -> Profile:
+        pinned = offer.agent_version
+        version = None if pinned is None else pinned.artifact_version
+        try:
+            return self._agents.profile(grant.agent, version)
+        except AgentNotFound as error:
+            if version is not None:
+                raise Refusal(
+                    Reason.INVALID_FIELD, str(error), pointer="/agentVersionOverride/artifactVersion"
+                ) from None
+            raise Refusal(Reason.AGENT_NOT_FOUND, str(error)) from None
+
+    async def _claim(self, key: str, call: str) -> str | None:
+        """Claim ``key`` for ``call``; returns the call that has claimed it before, if any."""
+        try:
+            await self._bus.create(key, msgspec.msgpack.encode(_Claim(call)))
+        except KeyTaken:
+            stored = await self._bus.get(key)
+            return msgspec.msgpack.decode(stored.data, type=_Claim).call if stored is not None else ""
+        return None
+
+
+def _offered(offer: Offer, grant: Grant, profile: Profile) -> ev.Offered:
+    return ev.Offered(
+        agent=profile.agent,
+        version=profile.version,
+        workspace=grant.workspace,
+        sdp=offer.sdp,
+        mode=offer.mode or "traditional",
+        call_sid=offer.call_sid,
+        caller=offer.caller,
+        callee=offer.callee,
+        variant=offer.variant,
+        variables=offer.variables,
+        metadata=offer.metadata,
+        max_duration=profile.max_duration,
+    )

@@ -1,0 +1,176 @@
+"""The registry of a gateway node: which calls are owned here, and by whom when their owner is gone.
+
+``owner.<call>`` says who owns a living call. Its revision *is* the owner's epoch: it changes only when the owner does,
+by compare-and-set. Whether an owner lives is told by its node's lease (one for a node, not one for each call: a second
+costs one write however many calls there are). The calls of a node without a lease are adopted one by one. A node that
+was only frozen wakes up, finds itself evicted, drops its sessions and joins again; until then the expected sequence of
+each call's log refuses what it writes.
+
+The living calls are the ``owner.`` keys: their number is derived, never counted up and down.
+"""
+
+import logging
+from collections.abc import Callable
+
+import anyio
+import msgspec
+
+from offhook.actors.lease import GATEWAYS, RENEW, VOICES, Evicted, Lease, Watch
+from offhook.actors.mailbox import MailboxFull
+from offhook.actors.ports import Bus, BusAway, Clock, Stored, WrongRevision
+from offhook.actors.session import OwnershipLost, Report, SessionActor
+from offhook.actors.supervisor import Supervisor
+from offhook.protocol.call import CallEvent, CallState
+from offhook.protocol.call import events as ev
+from offhook.protocol.errors import Reason
+
+log = logging.getLogger("offhook.registry")
+
+OWNERS = "owner."
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """Value of an ``owner.`` key."""
+
+    node: str
+
+
+class Registry:
+    """The calls this node owns. ``node`` must be a name that no other process uses or used."""
+
+    def __init__(self, node: str, *, bus: Bus, clock: Clock) -> None:
+        self.node = node
+        self._bus = bus
+        self._clock = clock
+        self._lease = Lease(bus, GATEWAYS, node)
+        self._gateways = Watch(bus, GATEWAYS)
+        self._voices = Watch(bus, VOICES)
+        self._owned: dict[str, SessionActor] = {}
+        self._released = anyio.Event()
+        #: Calls that are being placed, or whose session was given up: not to be adopted here.
+        self._kept_off: set[str] = set()
+        self._supervisor: Supervisor
+        self._value = msgspec.msgpack.encode(Owner(node))
+
+    async def run(self, *, started: Callable[[], None] = lambda: None) -> None:
+        """Keep the node's lease, adopt orphans, run the sessions; until cancelled."""
+        async with Supervisor() as self._supervisor:
+            await self._lease.join()
+            started()
+            while True:
+                await anyio.sleep(RENEW)
+                try:
+                    await self._lease.renew()
+                    await self._adopt_orphans(await self._gateways.living())
+                    self._report_lost_media(await self._voices.living())
+                except BusAway:
+                    log.warning("registry waits for the bus", extra={"node": self.node})
+                except Evicted:
+                    log.warning("this node was taken for dead, its calls went to others", extra={"node": self.node})
+                    self._drop_all()
+                    await self._lease.join()
+
+    async def place(self, call: str, offered: ev.Offered) -> None:
+        """Start the session of a new call here. Raises ``BusAway``."""
+        self._kept_off.add(call)
+        try:
+            revision = await self._bus.create(f"{OWNERS}{call}", self._value)
+            self._own(call, revision).mailbox.put(Report(offered))
+        finally:
+            self._kept_off.discard(call)
+
+    def tell_all(self, event: CallEvent) -> None:
+        """Report ``event`` to every call owned here (a shutdown)."""
+        for call in tuple(self._owned):
+            self._tell(call, event)
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """Ids of the calls owned here."""
+        return tuple(self._owned)
+
+    async def wait_empty(self) -> None:
+        """Wait until no call is owned here."""
+        while self._owned:
+            self._released = anyio.Event()
+            await self._released.wait()
+
+    async def leave(self) -> None:
+        """Give the lease back, so that what is still owned here is adopted at once."""
+        await self._lease.leave()
+
+    # ── own sessions ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _own(self, call: str, revision: int) -> SessionActor:
+        actor = self._owned[call] = SessionActor(call, bus=self._bus, clock=self._clock, owner=revision)
+
+        async def run() -> None:
+            try:
+                await actor.run()
+            except OwnershipLost:
+                log.warning("call went to another owner", extra={"call": call})
+                self._disown(call, actor)
+                return
+            if actor.call.state is CallState.ENDED:
+                await self._release(call, actor, revision)
+
+        def gave_up(error: Exception) -> None:
+            log.error("session given up", extra={"call": call, "why": repr(error)})
+            self._disown(call, actor)
+            self._kept_off.add(call)
+
+        self._supervisor.start(f"session {call}", run, gave_up=gave_up)
+        return actor
+
+    async def _release(self, call: str, actor: SessionActor, revision: int) -> None:
+        while self._owned.get(call) is actor:
+            try:
+                await self._bus.delete(f"{OWNERS}{call}", revision=revision)
+            except BusAway:
+                await anyio.sleep(0.5)
+                continue
+            except WrongRevision:
+                log.info("owner key was gone already", extra={"call": call})
+            self._disown(call, actor)
+
+    def _disown(self, call: str, actor: SessionActor) -> None:
+        if self._owned.get(call) is actor:
+            del self._owned[call]
+            self._released.set()
+
+    def _drop_all(self) -> None:
+        for call, actor in tuple(self._owned.items()):
+            actor.mailbox.stop()
+            self._disown(call, actor)
+
+    def _tell(self, call: str, event: CallEvent) -> None:
+        try:
+            self._owned[call].mailbox.put(Report(event))
+        except MailboxFull:
+            log.warning("session is behind", extra={"call": call})
+
+    # ── others' sessions ───────────────────────────────────────────────────────────────────────────────────────
+
+    async def _adopt_orphans(self, gateways: frozenset[str]) -> None:
+        for stored in await self._bus.keys(OWNERS):
+            owner = msgspec.msgpack.decode(stored.data, type=Owner)
+            call = stored.subject.removeprefix(OWNERS)
+            orphan = call not in self._owned if owner.node == self.node else owner.node not in gateways
+            if orphan and call not in self._kept_off:
+                await self._adopt(call, stored)
+
+    async def _adopt(self, call: str, stored: Stored) -> None:
+        try:
+            revision = await self._bus.update(stored.subject, self._value, revision=stored.revision)
+        except WrongRevision:
+            return
+        log.warning("call adopted", extra={"call": call, "node": self.node})
+        self._own(call, revision)
+
+    def _report_lost_media(self, voices: frozenset[str]) -> None:
+        """A call whose voice node is dead has no media and no agent any more."""
+        for call, actor in tuple(self._owned.items()):
+            node = actor.call.node
+            if node is not None and node not in voices and actor.call.state is not CallState.ENDING:
+                message = "The server that carried the audio of this call is gone. Please call again."
+                self._tell(call, ev.MediaFailed(reason=Reason.MEDIA_FAILED.value, message=message))

@@ -1,0 +1,317 @@
+"""The signaling actor: one caller's socket on one side, the call's session on the other.
+
+It turns frames into messages and back and holds no rule about calls. What it does know is its own small table: which
+frames make sense on a socket without a call, while a call is being opened, and in a call.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+from enum import StrEnum
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
+from offhook.actors.doorkeeper import Admitted, Doorkeeper
+from offhook.actors.mailbox import Mailbox
+from offhook.actors.ports import Bus, BusAway
+from offhook.actors.reporter import Reporter, open_reporter
+from offhook.protocol import subjects
+from offhook.protocol.call import CallEvent
+from offhook.protocol.call import effects as do
+from offhook.protocol.call import events as ev
+from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.messages import (
+    AddCandidate,
+    Aside,
+    BadMessage,
+    CallerDialed,
+    CallerTyped,
+    Envelope,
+    InfoReceived,
+    ShowCandidate,
+    decode_envelope,
+    encode,
+)
+from offhook.protocol.signal import (
+    ClientFrame,
+    Close,
+    Dtmf,
+    IceCandidate,
+    Info,
+    Offer,
+    Text,
+    encode_answer,
+    encode_candidate,
+    encode_error,
+    encode_event,
+)
+
+log = logging.getLogger("offhook.signaling")
+
+#: Seconds to wait for the session to take the last report of a socket that is gone.
+FAREWELL = 10.0
+#: Candidates kept until the answer, and taken from one caller in all.
+MOST_CANDIDATES = 24
+
+
+class SocketState(StrEnum):
+    """What a socket is good for."""
+
+    #: No call yet: an offer is expected.
+    OPEN = "open"
+    #: An offer is being looked at.
+    OPENING = "opening"
+    #: There is a call; its answer has not come yet.
+    OFFERED = "offered"
+    #: The call's answer was sent.
+    ANSWERED = "answered"
+
+
+#: Which frames make sense in which state; a new offer in a call may only repeat the call's own.
+ALLOWED: dict[SocketState, tuple[type[ClientFrame], ...]] = {
+    SocketState.OPEN: (Offer, Close),
+    SocketState.OPENING: (IceCandidate, Close),
+    SocketState.OFFERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
+    SocketState.ANSWERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
+}
+
+
+class _Gone(msgspec.Struct, frozen=True):
+    """The socket is closed."""
+
+
+class _Opened(msgspec.Struct, frozen=True):
+    """An offer was looked at."""
+
+    outcome: Admitted | Refusal
+
+
+Letter = ClientFrame | Envelope | _Gone | _Opened
+
+
+class SignalingActor:
+    """Serves one socket until it is closed or its call has ended."""
+
+    def __init__(self, socket: CallerSocket, *, bus: Bus, doorkeeper: Doorkeeper) -> None:
+        self._socket = socket
+        self._bus = bus
+        self._doorkeeper = doorkeeper
+        self._mailbox: Mailbox[Letter] = Mailbox()
+        self._state = SocketState.OPEN
+        self._call = ""
+        self._call_sid: str | None = None
+        self._sdp = ""
+        self._events = False
+        self._candidates: list[IceCandidate] = []
+        self._taken_candidates = 0
+        self._reporter: Reporter | None = None
+        self._following = anyio.CancelScope()
+        self._tasks: TaskGroup
+
+    async def run(self) -> None:
+        """Serve the socket."""
+        async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._read_socket)
+            try:
+                await self._serve()
+            except SocketClosed:
+                await self._part()
+            self._tasks.cancel_scope.cancel()
+
+    async def _serve(self) -> None:
+        while True:
+            match await self._mailbox.get():
+                case _Gone():
+                    await self._part()
+                    return
+                case _Opened(outcome=outcome):
+                    await self._settle(outcome)
+                case Envelope() as order:
+                    if await self._obey(order):
+                        return
+                case frame:
+                    try:
+                        await self._take(frame)
+                    except Refusal as refusal:
+                        await self._refuse(refusal)
+
+    async def _read_socket(self) -> None:
+        frames = FrameReader(self._socket)
+        try:
+            while True:
+                await self._mailbox.put_soon(await frames.receive())
+        except SocketClosed:
+            await self._mailbox.put_soon(_Gone())
+
+    # ── frames of the caller ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _take(self, frame: ClientFrame) -> None:
+        if frame.session and frame.session != self._call:
+            raise Refusal(Reason.SESSION_NOT_FOUND, "There is no such session on this connection.")
+        if not isinstance(frame, ALLOWED[self._state]):
+            kind = frame.__struct_config__.tag
+            raise Refusal(
+                Reason.INVALID_STATE,
+                f"A frame of type {kind!r} makes no sense now: {_EXPLAINED[self._state]}",
+                state=self._state.value,
+            )
+        match frame:
+            case Offer():
+                await self._take_offer(frame)
+            case IceCandidate():
+                await self._take_candidate(frame)
+            case Close() if self._state in {SocketState.OPEN, SocketState.OPENING}:
+                await self._socket.close(CloseCode.NORMAL, "closed")
+            case Close():
+                self._report(ev.CallerHungUp())
+            case Text(text=text):
+                await self._pass_on(subjects.agent(self._call), CallerTyped(text))
+            case Dtmf(digit=digit):
+                await self._pass_on(subjects.agent(self._call), CallerDialed(digit))
+            case Info(name=name, data=data):
+                await self._pass_on(subjects.agent(self._call), InfoReceived(name, data))
+
+    async def _take_offer(self, offer: Offer) -> None:
+        if self._state is not SocketState.OPEN:
+            self._take_second_offer(offer)
+            return
+        grant, profile = self._doorkeeper.check(offer, origin=self._socket.origin)
+        call = self._doorkeeper.new_id()
+        self._state = SocketState.OPENING
+        self._sdp, self._call_sid, self._events = offer.sdp, offer.call_sid, offer.events
+
+        async def admit() -> None:
+            # Orders of a new call may come before the outcome: listen first.
+            outcome: Admitted | Refusal
+            try:
+                await self._tasks.start(self._follow, call)
+                outcome = await self._doorkeeper.admit(offer, call, grant, profile)
+                if outcome.repeated:
+                    self._following.cancel()
+                    await self._tasks.start(self._follow, outcome.call)
+            except Refusal as refusal:
+                outcome = refusal
+            await self._mailbox.put_soon(_Opened(outcome))
+
+        self._tasks.start_soon(admit)
+
+    def _take_second_offer(self, offer: Offer) -> None:
+        """In a call: the same offer once more gets the same answer; another one would be an ICE restart."""
+        repeated = offer.sdp == self._sdp or (offer.call_sid is not None and offer.call_sid == self._call_sid)
+        if not repeated:
+            raise Refusal(
+                Reason.USE_REATTACH if offer.session else Reason.INVALID_STATE,
+                "This connection has a call already. Open a new connection for another offer.",
+                state=self._state.value,
+            )
+        self._report(ev.OfferRepeated())
+
+    async def _take_candidate(self, frame: IceCandidate) -> None:
+        self._taken_candidates += 1
+        if self._taken_candidates > MOST_CANDIDATES:
+            if self._taken_candidates > 2 * MOST_CANDIDATES:
+                await self._socket.close(CloseCode.RATE_LIMITED, "too many candidates")
+            raise Refusal(
+                Reason.TOO_MANY_CANDIDATES, f"At most {MOST_CANDIDATES} candidates are taken; this one was ignored."
+            )
+        if self._state is SocketState.ANSWERED:
+            await self._send_candidate(frame)
+        else:
+            self._candidates.append(frame)
+
+    async def _send_candidate(self, frame: IceCandidate) -> None:
+        message = AddCandidate(frame.candidate, frame.sdp_mid, frame.sdp_m_line_index)
+        await self._pass_on(subjects.media(self._call), message)
+
+    async def _pass_on(self, subject: str, body: Aside) -> None:
+        try:
+            await self._bus.publish(subject, encode(Envelope(call=self._call, body=body)))
+        except BusAway:
+            log.warning("frame lost, the bus is away", extra={"call": self._call})
+
+    # ── orders of the session ──────────────────────────────────────────────────────────────────────────────────
+
+    async def _settle(self, outcome: Admitted | Refusal) -> None:
+        if isinstance(outcome, Refusal):
+            self._following.cancel()
+            self._state = SocketState.OPEN
+            self._candidates.clear()
+            self._taken_candidates = 0
+            await self._refuse(outcome)
+            return
+        self._call = self._socket.session = outcome.call
+        if self._state is SocketState.OPENING:
+            self._state = SocketState.OFFERED
+        if outcome.repeated:
+            self._report(ev.OfferRepeated())
+
+    async def _obey(self, order: Envelope) -> bool:
+        """Carry out an order of the session; True when it was the last."""
+        match order.body:
+            case do.SendAnswer(sdp=sdp):
+                await self._socket.send(encode_answer(order.call, sdp))
+                self._state = SocketState.ANSWERED
+                self._call = self._socket.session = order.call
+                for candidate in self._candidates:
+                    await self._send_candidate(candidate)
+                self._candidates.clear()
+            case ShowCandidate(candidate=candidate, sdp_mid=mid, sdp_m_line_index=index):
+                await self._socket.send(encode_candidate(order.call, candidate, mid, index))
+            case do.Announce(event=event, data=data):
+                if self._events:
+                    await self._socket.send(encode_event(order.call, event, order.seq, data))
+            case do.SendError(reason=reason, message=message):
+                await self._socket.send(encode_error(order.call, Refusal(Reason(reason), message)))
+            case do.EndSignaling(reason=reason):
+                await self._socket.close(CloseCode.NORMAL, reason)
+                return True
+            case _:
+                log.warning("not an order for signaling", extra={"call": order.call})
+        return False
+
+    async def _follow(self, call: str, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        """Listen to the session of ``call``, and be ready to report to it."""
+        with anyio.CancelScope() as self._following:
+            await self._follow_call(call, task_status)
+
+    async def _follow_call(self, call: str, task_status: anyio.abc.TaskStatus[None]) -> None:
+        async with (
+            self._bus.subscribe(subjects.signaling(call)) as orders,
+            open_reporter(self._bus, call, f"socket {self._doorkeeper.new_id()}") as self._reporter,
+        ):
+            task_status.started()
+            await self._collect(orders)
+
+    async def _collect(self, orders: AsyncIterator[bytes]) -> None:
+        async for data in orders:
+            try:
+                await self._mailbox.put_soon(decode_envelope(data))
+            except BadMessage as error:
+                log.warning("message refused", extra={"why": str(error)})
+
+    def _report(self, fact: CallEvent) -> None:
+        assert self._reporter is not None
+        self._reporter.report(fact)
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        await self._socket.send(encode_error(self._socket.session, refusal))
+        if refusal.reason.value.startswith(("token_", "origin_")):
+            await self._socket.close(CloseCode.UNAUTHORIZED, refusal.message)
+
+    async def _part(self) -> None:
+        """The socket is gone: the session is told, and decides."""
+        if self._reporter is None or self._state is SocketState.OPEN:
+            return
+        self._report(ev.CallerDropped())
+        with anyio.move_on_after(FAREWELL):
+            await self._reporter.wait_confirmed()
+
+
+_EXPLAINED = {
+    SocketState.OPEN: "there is no call on this connection yet, send an offer first.",
+    SocketState.OPENING: "the offer is still being looked at.",
+    SocketState.OFFERED: "the call is being set up.",
+    SocketState.ANSWERED: "the call is up.",
+}

@@ -1,0 +1,190 @@
+"""A voice node: takes new calls and runs the media and the agent of each, side by side on one audio link."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+
+from offhook.actors.agent import AgentActor
+from offhook.actors.lease import RENEW, VOICES, Evicted, Lease
+from offhook.actors.link import AudioLink
+from offhook.actors.media import MediaActor
+from offhook.actors.ports import (
+    AgentNotFound,
+    Agents,
+    Bus,
+    BusAway,
+    Clock,
+    MediaEngine,
+    Recognizer,
+    Synthesizer,
+    VoiceDetector,
+)
+from offhook.actors.reporter import Reporter, open_reporter
+from offhook.actors.supervisor import Supervisor
+from offhook.protocol import subjects
+from offhook.protocol.call import CallEvent
+from offhook.protocol.call import effects as do
+from offhook.protocol.call import events as ev
+from offhook.protocol.errors import Reason
+from offhook.protocol.messages import BadMessage, decode_envelope
+
+log = logging.getLogger("offhook.voice")
+
+
+class VoiceNode:
+    """Runs the calls that fall to this node. ``node`` must be a name that no other process uses or used."""
+
+    def __init__(
+        self,
+        node: str,
+        *,
+        bus: Bus,
+        clock: Clock,
+        engine: MediaEngine,
+        agents: Agents,
+        recognizer: Recognizer,
+        synthesizer: Synthesizer,
+        detector: Callable[[], VoiceDetector],
+    ) -> None:
+        self.node = node
+        self._bus = bus
+        self._clock = clock
+        self._engine = engine
+        self._agents = agents
+        self._recognizer = recognizer
+        self._synthesizer = synthesizer
+        self._detector = detector
+        self._lease = Lease(bus, VOICES, node)
+        self._calls: set[str] = set()
+        self._left = anyio.Event()
+
+    @property
+    def calls(self) -> frozenset[str]:
+        """Ids of the calls that run here."""
+        return frozenset(self._calls)
+
+    async def run(self, *, started: Callable[[], None] = lambda: None) -> None:
+        """Keep the node's lease and take calls; until cancelled."""
+        await self._lease.join()
+        async with (
+            self._bus.subscribe(subjects.OPEN_CALL, group=subjects.VOICE_GROUP) as offers,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(self._keep_lease)
+            started()
+            async for data in offers:
+                try:
+                    envelope = decode_envelope(data)
+                except BadMessage as error:
+                    log.warning("message refused", extra={"why": str(error)})
+                    continue
+                if isinstance(envelope.body, do.OpenMedia) and envelope.call not in self._calls:
+                    self._calls.add(envelope.call)
+                    tasks.start_soon(self._host, envelope.call, envelope.body, name=f"call {envelope.call}")
+
+    async def wait_empty(self) -> None:
+        """Wait until no call runs here."""
+        while self._calls:
+            self._left = anyio.Event()
+            await self._left.wait()
+
+    async def leave(self) -> None:
+        """Give the lease back."""
+        await self._lease.leave()
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await anyio.sleep(RENEW)
+            try:
+                await self._lease.renew()
+            except BusAway:
+                log.warning("voice node waits for the bus", extra={"node": self.node})
+            except Evicted:
+                log.warning("this node was taken for dead", extra={"node": self.node})
+                await self._lease.join()
+
+    async def _host(self, call: str, order: do.OpenMedia) -> None:
+        """Run one call until its media is closed."""
+        try:
+            async with (
+                self._bus.subscribe(subjects.media(call)) as to_media,
+                self._bus.subscribe(subjects.agent(call)) as to_agent,
+                open_reporter(self._bus, call, "node") as reporter,
+                Supervisor() as supervisor,
+            ):
+                link = AudioLink()
+                self._start_agent(supervisor, reporter, link, call, order, to_agent)
+                await self._run_media(supervisor, reporter, link, call, order, to_media)
+        finally:
+            self._calls.discard(call)
+            self._left.set()
+        await self._recognizer.forget(call)
+
+    def _start_agent(
+        self,
+        supervisor: Supervisor,
+        reporter: Reporter,
+        link: AudioLink,
+        call: str,
+        order: do.OpenMedia,
+        inbox: AsyncIterator[bytes],
+    ) -> None:
+        try:
+            profile = self._agents.profile(order.agent, order.version)
+            brain = None
+            if order.mode != "echo":
+                brain = self._agents.brain(order.agent, order.version, variables=order.variables)
+        except AgentNotFound as error:
+            reporter.report(ev.AgentFailed(reason=Reason.AGENT_NOT_FOUND.value, message=str(error)))
+            reporter.report(ev.AgentStopped())
+            return
+        agent = AgentActor(
+            call,
+            bus=self._bus,
+            clock=self._clock,
+            link=link,
+            profile=profile,
+            brain=brain,
+            recognizer=self._recognizer,
+            synthesizer=self._synthesizer,
+            detector=self._detector(),
+        )
+
+        def gave_up(_error: Exception) -> None:
+            message = "The agent had to stop because of a fault on our side. Please call again."
+            reporter.report(ev.AgentFailed(reason=Reason.AGENT_FAILED.value, message=message))
+            reporter.report(ev.AgentStopped())
+
+        supervisor.start(f"agent {call}", lambda: agent.run(inbox), gave_up=gave_up, restarts=0)
+
+    async def _run_media(
+        self,
+        supervisor: Supervisor,
+        reporter: Reporter,
+        link: AudioLink,
+        call: str,
+        order: do.OpenMedia,
+        inbox: AsyncIterator[bytes],
+    ) -> None:
+        media = MediaActor(call, bus=self._bus, engine=self._engine, link=link, node=self.node)
+        done = anyio.Event()
+
+        async def run() -> None:
+            await media.run(order, inbox)
+            done.set()
+
+        def gave_up(_error: Exception) -> None:
+            message = "The audio of this call broke because of a fault on our side. Please call again."
+            facts: tuple[CallEvent, ...] = (
+                ev.MediaFailed(reason=Reason.MEDIA_FAILED.value, message=message),
+                ev.MediaClosed(),
+            )
+            for fact in facts:
+                reporter.report(fact)
+            done.set()
+
+        supervisor.start(f"media {call}", run, gave_up=gave_up, restarts=0)
+        await done.wait()
+        with anyio.move_on_after(10):
+            await reporter.wait_confirmed()
