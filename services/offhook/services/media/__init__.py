@@ -1,0 +1,5 @@
+"""Media over WebRTC: the ``MediaEngine`` port on aiortc."""
+
+from offhook.services.media.engine import AiortcEngine
+
+__all__ = ["AiortcEngine"]

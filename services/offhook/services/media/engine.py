@@ -1,0 +1,67 @@
+"""Where peers come from: the ``MediaEngine`` port on aiortc."""
+
+import datetime
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+import anyio
+from aiortc.rtcdtlstransport import RTCCertificate
+
+from offhook.actors.link import AudioLink
+from offhook.actors.ports import MediaPeer
+from offhook.protocol.candidates import is_private
+from offhook.services.media.ice import offered_addresses
+from offhook.services.media.peer import AiortcPeer
+
+#: A peer that cannot be closed in this time is left to the garbage collector, seconds.
+CLOSE_TIMEOUT = 0.8
+#: A certificate is replaced when it would expire within this time.
+RENEW_BEFORE = datetime.timedelta(days=7)
+
+
+class AiortcEngine:
+    """Peer connections of one process. Needs asyncio (or uvloop).
+
+    ``media_address`` is the one address offered to callers: an address of this machine (127.0.0.1 included) or the
+    outer one of a NAT that maps ports one to one; None offers every address of the machine. Callers' loopback and
+    private candidates are used only where such an address is offered.
+    """
+
+    def __init__(self, media_address: str | None = None) -> None:
+        self._addresses = offered_addresses(media_address)
+        self._allow_loopback = any(ip_address(a).is_loopback for a in self._addresses)
+        self._allow_private = self._allow_loopback or any(is_private(a) for a in self._addresses)
+        self._certificate = RTCCertificate.generateCertificate()
+
+    @asynccontextmanager
+    async def open_peer(self, link: AudioLink, *, echo: bool) -> AsyncIterator[MediaPeer]:
+        """A new peer connection; leaving the context closes it within a second and frees everything."""
+        peer = AiortcPeer(
+            link,
+            echo=echo,
+            addresses=self._addresses,
+            certificate=self._fresh_certificate(),
+            allow_loopback=self._allow_loopback,
+            allow_private=self._allow_private,
+        )
+        failure: Exception | None = None
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(peer.run)
+                try:
+                    yield peer
+                except Exception as exc:  # the body's own error must leave as it came, not wrapped in a group
+                    failure = exc
+                finally:
+                    group.cancel_scope.cancel()
+        finally:
+            with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                await peer.close()
+        if failure is not None:
+            raise failure
+
+    def _fresh_certificate(self) -> RTCCertificate:
+        if self._certificate.expires - datetime.datetime.now(datetime.UTC) < RENEW_BEFORE:
+            self._certificate = RTCCertificate.generateCertificate()
+        return self._certificate

@@ -1,0 +1,119 @@
+"""ICE for one call: aioice on the addresses we choose, behind a guard.
+
+aioice offers every address of the machine except 127.0.0.1 and hands every datagram of every sender on.
+``GuardedConnection`` replaces the gathering of host candidates and puts a ``Guard`` between each socket and the
+library. It relies on these names of aioice 0.13, and tests cover each: ``StunProtocol``,
+``Connection.request_received``, ``check_state``, ``data_received`` and the attributes ``_protocols``,
+``_local_candidates``, ``_local_candidates_start`` and ``_local_candidates_end``.
+"""
+
+import asyncio
+import ipaddress
+from typing import Any
+
+import aioice
+from aioice.candidate import candidate_foundation, candidate_priority
+from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
+from aioice.stun import Message
+
+from offhook.protocol.sdp import Candidate
+from offhook.services.media.guard import MAX_QUEUE, Guard
+
+#: A machine may have many bridges; the first addresses are offered.
+MAX_ADDRESSES = 8
+
+
+def offered_addresses(media_address: str | None) -> list[str]:
+    """The addresses to offer: the configured one, else all of this machine, else loopback."""
+    if media_address is not None:
+        return [media_address]
+    return get_host_addresses(use_ipv4=True, use_ipv6=True)[:MAX_ADDRESSES] or ["127.0.0.1"]
+
+
+class GuardedConnection(aioice.Connection):
+    """The controlled side of ICE (RFC 8445 6.1.1), with host candidates on ``addresses``."""
+
+    def __init__(self, addresses: list[str]) -> None:
+        super().__init__(ice_controlling=False)
+        self._addresses = addresses
+        self.guard = Guard(asyncio.get_running_loop().time)
+
+    async def gather_candidates(self) -> None:
+        """Open one socket per address. Raises ``OSError`` when none can be opened."""
+        self._local_candidates_start = True
+        failed: OSError | None = None
+        for address in self._addresses:
+            try:
+                await self._open(address)
+            except OSError as exc:
+                failed = exc
+        if failed is not None and not self._local_candidates:
+            raise failed
+        self._local_candidates_end = True
+
+    async def _open(self, address: str) -> None:
+        loop = asyncio.get_running_loop()
+        inner = StunProtocol(self)
+        try:
+            transport, _ = await loop.create_datagram_endpoint(lambda: self.guard.wrap(inner), local_addr=(address, 0))
+        except OSError:
+            # Not an address of this machine: the outer one of a NAT that maps ports one to one.
+            everywhere = "::" if ipaddress.ip_address(address).version == 6 else "0.0.0.0"  # noqa: S104
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: self.guard.wrap(inner), local_addr=(everywhere, 0)
+            )
+        inner.local_candidate = aioice.Candidate(
+            foundation=candidate_foundation("host", "udp", address),
+            component=1,
+            transport="udp",
+            priority=candidate_priority(1, "host"),
+            host=address,
+            port=transport.get_extra_info("sockname")[1],
+            type="host",
+        )
+        self._protocols.append(inner)
+        self._local_candidates.append(inner.local_candidate)
+
+    async def add(self, candidate: Candidate) -> None:
+        """Add a checked remote candidate."""
+        await self.add_remote_candidate(
+            aioice.Candidate(
+                foundation=candidate.foundation,
+                component=1,
+                transport="udp",
+                priority=candidate.priority,
+                host=candidate.address,
+                port=candidate.port,
+                type=candidate.type,
+            )
+        )
+
+    # ── what aioice calls ──────────────────────────────────────────────────────────────────────────────────────
+
+    def request_received(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        """A STUN request. Only an authentic one is answered: an error answer to anybody is a reflector for sale."""
+        attributes = message.attributes
+        if (
+            "USERNAME" in attributes
+            and self._valid_username(attributes["USERNAME"])
+            and message.check_message_integrity(self.local_password.encode())
+            and "PRIORITY" in attributes
+            and self.guard.admit(addr)
+        ):
+            super().request_received(message, addr, protocol)
+
+    def check_state(self, pair: CandidatePair, state: CandidatePair.State) -> None:
+        """A check of ours changed its state; one that succeeded proves its address, too."""
+        super().check_state(pair, state)
+        if state is CandidatePair.State.SUCCEEDED:
+            self.guard.admit(pair.remote_addr)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """A datagram that is not STUN. What cannot be worked off is dropped, as the network would do."""
+        if self._queue.qsize() < MAX_QUEUE:
+            super().data_received(data, component)
+
+
+def candidate_line(candidate: Any) -> str:
+    """The SDP attribute of a local candidate (RFC 8839 5.1)."""
+    return f"a=candidate:{candidate.to_sdp()}"

@@ -1,0 +1,170 @@
+"""One caller's peer connection: the ``MediaPeer`` port."""
+
+import asyncio
+import secrets
+from collections import deque
+
+import anyio
+from aiortc.rtcdtlstransport import RTCCertificate
+from aiortc.rtp import AnyRtcpPacket, RtpPacket
+
+from offhook.actors.link import AudioLink
+from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent, PeerFailed, PeerLost
+from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.messages import AddCandidate
+from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_candidate, check_offer
+from offhook.services.media.answer import write_answer
+from offhook.services.media.audio import CallAudio, Echo
+from offhook.services.media.transport import Path, PathFailed
+
+#: Time from the answer to encrypted audio, seconds.
+SETUP_TIMEOUT = 10.0
+#: A caller that was not heard of for so long is lost, seconds. Even a muted browser sends a packet each 20 ms, and
+#: consent checks every few seconds (RFC 7675 5.1).
+LOST_AFTER = 3.5
+#: Trickled candidates taken in one second.
+MAX_CANDIDATE_RATE = 10
+#: Events that may wait to be read, and how many of them digits may fill.
+MAX_EVENTS = 64
+MAX_DIGITS = 32
+
+
+class AiortcPeer:
+    """One peer connection. The engine runs it: ``run`` in a task, then ``close``."""
+
+    def __init__(
+        self,
+        link: AudioLink,
+        *,
+        echo: bool,
+        addresses: list[str],
+        certificate: RTCCertificate,
+        allow_loopback: bool,
+        allow_private: bool,
+    ) -> None:
+        self._link: AudioLink | Echo = Echo() if echo else link
+        self._addresses = addresses
+        self._certificate = certificate
+        self._allow = {"allow_loopback": allow_loopback, "allow_private": allow_private}
+        self._path: Path | None = None
+        self._audio: CallAudio | None = None
+        self._offer: Offer | None = None
+        self._answered = anyio.Event()
+        self._candidates = 0
+        self._recent: deque[float] = deque(maxlen=MAX_CANDIDATE_RATE)
+        self._events, self._events_out = anyio.create_memory_object_stream[PeerEvent](MAX_EVENTS)
+
+    # ── the port ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def answer(self, offer: str) -> str:
+        """Take the caller's SDP offer, return the answer. Raises ``Refusal``; after one, another offer may be made."""
+        if self._path is not None:
+            raise RuntimeError("a peer answers one offer")
+        checked = check_offer(offer, **self._allow)
+        ssrc = secrets.randbits(32)
+        path = Path(self._addresses, self._certificate, self._rtp, self._rtcp)
+        self._path = path
+        try:
+            transport = await path.open()
+        except PathFailed as exc:
+            raise Refusal(exc.reason, exc.message) from exc
+        self._offer = checked
+        self._candidates = len(checked.candidates)
+        self._audio = CallAudio(checked, ssrc, self._link, path.send, self._press)
+        self._answered.set()
+        return write_answer(checked, transport, ssrc)
+
+    async def add_candidate(self, candidate: AddCandidate) -> None:
+        """A trickled candidate; an implausible one is dropped silently. Never raises."""
+        if self._path is None or self._offer is None or not self._is_for_audio(candidate, self._offer):
+            return
+        now = asyncio.get_running_loop().time()
+        full = len(self._recent) == MAX_CANDIDATE_RATE and now - self._recent[0] < 1.0
+        if full or self._candidates >= MAX_CANDIDATES:
+            return
+        self._recent.append(now)
+        self._candidates += 1
+        checked = check_candidate(candidate.candidate, **self._allow)
+        if checked is not None:
+            await self._path.add_candidate(checked)
+
+    async def next_event(self) -> PeerEvent:
+        """The next thing that happened to the connection."""
+        return await self._events_out.receive()
+
+    def hold(self) -> None:
+        """Play hold audio instead of the link; what the caller says is not passed on."""
+        if self._audio is not None:
+            self._audio.hold()
+
+    def resume(self) -> None:
+        """Undo ``hold``."""
+        if self._audio is not None:
+            self._audio.resume()
+
+    # ── what the engine calls ──────────────────────────────────────────────────────────────────────────────────
+
+    async def run(self) -> None:
+        """The connection's life, from the answer to its end."""
+        await self._answered.wait()
+        assert self._path is not None and self._offer is not None and self._audio is not None
+        try:
+            with anyio.fail_after(SETUP_TIMEOUT):
+                await self._path.connect(self._offer)
+        except TimeoutError:
+            message = "No audio connection came about in time; a firewall may be in the way."
+            self._emit(PeerFailed(Reason.MEDIA_TIMEOUT.value, message))
+            return
+        except PathFailed as exc:
+            self._emit(PeerFailed(exc.reason.value, exc.message))
+            return
+        self._emit(PeerConnected())
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._audio.run)
+            group.start_soon(self._watch, self._path)
+            await self._path.wait_closed()
+            group.cancel_scope.cancel()
+        if self._quiet(self._path):
+            self._emit(PeerFailed(Reason.MEDIA_FAILED.value, "The connection to the caller broke."))
+        else:
+            self._emit(PeerClosed())
+
+    async def close(self) -> None:
+        """Say goodbye and free everything."""
+        if self._path is not None:
+            await self._path.close()
+        self._events.close()
+        self._events_out.close()
+
+    async def _watch(self, path: Path) -> None:
+        lost = False
+        while True:
+            await asyncio.sleep(LOST_AFTER / 10)
+            if self._quiet(path) != lost:
+                lost = not lost
+                self._emit(PeerLost() if lost else PeerConnected())
+
+    def _quiet(self, path: Path) -> bool:
+        return asyncio.get_running_loop().time() - path.heard > LOST_AFTER
+
+    @staticmethod
+    def _is_for_audio(candidate: AddCandidate, offer: Offer) -> bool:
+        if candidate.sdp_mid:
+            return candidate.sdp_mid == offer.mid
+        return candidate.sdp_m_line_index in (None, offer.audio)
+
+    def _rtp(self, packet: RtpPacket) -> None:
+        if self._audio is not None:
+            self._audio.rtp(packet)
+
+    def _rtcp(self, packet: AnyRtcpPacket) -> None:
+        if self._audio is not None:
+            self._audio.rtcp(packet)
+
+    def _press(self, digit: str) -> None:
+        # A caller can send any number of digits; they must not crowd out what ends the call.
+        if self._events.statistics().current_buffer_used < MAX_DIGITS:
+            self._emit(PeerDigit(digit))
+
+    def _emit(self, event: PeerEvent) -> None:
+        self._events.send_nowait(event)

@@ -1,0 +1,149 @@
+"""The encrypted path of one call: ICE, then DTLS, then SRTP, on the building blocks of aiortc.
+
+aiortc's ``RTCPeerConnection`` brings a decoder thread per track, a fixed jitter buffer and answers that accept every
+section, so a call is put together from the parts below it: an aioice connection and ``RTCDtlsTransport``. Of the
+latter we rely on ``start``, ``stop``, ``state``, ``encrypted``, ``_send_rtp``, ``_set_role`` and the two
+``_handle_*_data`` hooks of aiortc 1.16; of the ICE transport it reads ``role``, ``_recv`` and ``_send`` only.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import cast
+
+import anyio
+from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
+from aiortc.rtcicetransport import RTCIceTransport
+from aiortc.rtp import AnyRtcpPacket, RtcpPacket, RtpPacket
+
+from offhook.protocol.errors import OffhookError, Reason
+from offhook.protocol.sdp import Candidate, Offer
+from offhook.services.media.ice import GuardedConnection, candidate_line
+
+#: What a media packet is given to: an RTP packet; an RTCP packet.
+OnRtp = Callable[[RtpPacket], None]
+OnRtcp = Callable[[AnyRtcpPacket], None]
+
+
+class PathFailed(OffhookError):
+    """The path could not be set up; ``reason`` is a media reason, the text a sentence for people."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class _IceSide:
+    """The ICE transport that ``RTCDtlsTransport`` wants to see."""
+
+    role = "controlled"
+
+    def __init__(self, connection: GuardedConnection) -> None:
+        self._recv = connection.recv
+        self._send = connection.send
+
+
+class _DtlsSide(RTCDtlsTransport):
+    """DTLS whose media packets go straight to us instead of through aiortc's router of receivers."""
+
+    def __init__(
+        self, connection: GuardedConnection, certificate: RTCCertificate, on_rtp: OnRtp, on_rtcp: OnRtcp
+    ) -> None:
+        super().__init__(cast(RTCIceTransport, _IceSide(connection)), [certificate])
+        self._on_rtp = on_rtp
+        self._on_rtcp = on_rtcp
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:  # noqa: ARG002
+        try:
+            packet = RtpPacket.parse(data)
+        except ValueError:
+            return
+        self._on_rtp(packet)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        try:
+            packets = RtcpPacket.parse(data)
+        except ValueError:
+            return
+        for packet in packets:
+            self._on_rtcp(packet)
+
+
+class Path:
+    """The encrypted path to one caller."""
+
+    def __init__(self, addresses: list[str], certificate: RTCCertificate, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
+        self._ice = GuardedConnection(addresses)
+        self._dtls = _DtlsSide(self._ice, certificate, on_rtp, on_rtcp)
+        self._fingerprints = certificate.getFingerprints()
+        self._closed = anyio.Event()
+        self._dtls.on("statechange", self._state_changed)
+
+    @property
+    def heard(self) -> float:
+        """When the caller was last heard of (the loop's time, seconds)."""
+        return self._ice.guard.heard
+
+    async def open(self) -> list[str]:
+        """Open the sockets; returns the lines of SDP that describe this end. Raises ``PathFailed``."""
+        try:
+            await self._ice.gather_candidates()
+        except OSError as exc:
+            raise PathFailed(Reason.MEDIA_FAILED, "No address of the server can be used for audio.") from exc
+        sha256 = next(f for f in self._fingerprints if f.algorithm == "sha-256")
+        return [
+            f"a=ice-ufrag:{self._ice.local_username}",
+            f"a=ice-pwd:{self._ice.local_password}",
+            f"a=fingerprint:sha-256 {sha256.value}",
+            *(candidate_line(candidate) for candidate in self._ice.local_candidates),
+            "a=end-of-candidates",
+        ]
+
+    async def add_candidate(self, candidate: Candidate) -> None:
+        """A trickled candidate that was checked."""
+        await self._ice.add(candidate)
+
+    async def connect(self, offer: Offer) -> None:
+        """Bring ICE and DTLS up. Waits as long as it is let. Raises ``PathFailed``."""
+        self._ice.remote_username = offer.ufrag
+        self._ice.remote_password = offer.pwd
+        for candidate in offer.candidates:
+            await self._ice.add(candidate)
+        try:
+            # End-of-candidates is never signalled: a caller whose candidates are all of no use may still check us.
+            await self._ice.connect()
+        except ConnectionError as exc:
+            raise PathFailed(Reason.MEDIA_FAILED, "No network path between caller and server was found.") from exc
+        role = "server" if offer.setup == "active" else "client"
+        self._dtls._set_role(role)
+        await self._dtls.start(
+            RTCDtlsParameters(
+                fingerprints=[RTCDtlsFingerprint(f.algorithm, f.value) for f in offer.fingerprints],
+                role="client" if role == "server" else "server",
+            )
+        )
+        if self._dtls.state != "connected":
+            if self._dtls.encrypted:
+                raise PathFailed(
+                    Reason.DTLS_FINGERPRINT_MISMATCH, "The caller's certificate is not the one its offer announced."
+                )
+            raise PathFailed(Reason.MEDIA_FAILED, "The encrypted connection to the caller could not be set up.")
+
+    async def send(self, packet: bytes) -> None:
+        """Send an RTP or RTCP packet; when the path is gone it is lost, as on any network (see ``wait_closed``)."""
+        with suppress(ConnectionError):
+            await self._dtls._send_rtp(packet)
+
+    async def wait_closed(self) -> None:
+        """Wait until the caller closes the path, or it is given up."""
+        await self._closed.wait()
+
+    async def close(self) -> None:
+        """Tell the caller if it is there, free the sockets. Does not wait for the network."""
+        await self._dtls.stop()
+        await self._ice.close()
+        self._dtls.remove_all_listeners()
+
+    def _state_changed(self) -> None:
+        if self._dtls.state in {"closed", "failed"}:
+            self._closed.set()
