@@ -12,6 +12,11 @@ BUSY_SECONDS = 5.0
 WRITES = "offhook_writes"
 
 
+def store_file(data: Path) -> Path:
+    """Where the SQLite file lies in a data folder."""
+    return data / "offhook.db"
+
+
 def open_engine(place: str | Path) -> Engine:
     """An engine for a database URL, or for the path of an SQLite file (its folder is made)."""
     url = _url(place)
