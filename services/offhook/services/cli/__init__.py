@@ -10,6 +10,7 @@ import rich_click as click
 
 from offhook.protocol.errors import OffhookError
 from offhook.services.cli.agents import agents
+from offhook.services.cli.doctor import doctor
 from offhook.services.cli.history import calls
 from offhook.services.cli.run import run
 from offhook.services.cli.token import token
@@ -26,13 +27,14 @@ def offhook() -> None:
 
     Start everything on this machine, then open the address it prints:
 
+    \b
         offhook up
 
     Every option can also be given as the environment variable its help names.
     """
 
 
-for command in (up, run, token, calls, agents):
+for command in (up, run, token, calls, agents, doctor):
     offhook.add_command(command)
 
 

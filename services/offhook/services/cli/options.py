@@ -66,6 +66,18 @@ def agents_option(function: Function) -> Function:
     )(function)
 
 
+def media_address_option(function: Function) -> Function:
+    """``--media-address``: where audio is offered."""
+    return click.option(
+        "--media-address",
+        callback=_to_ip_address,
+        metavar="IP",
+        envvar="OFFHOOK_MEDIA_ADDRESS",
+        show_envvar=True,
+        help="Address that audio is offered on. Default: every address of this machine.",
+    )(function)
+
+
 def media_options(function: Function) -> Function:
     """``--media-address``, ``--ice``, ``--turn-secret``, ``--agents``: what calls are made with."""
     for option in (
@@ -84,14 +96,7 @@ def media_options(function: Function) -> Function:
             show_envvar=True,
             help="STUN or TURN server, such as 'turn:turn.example.org:3478?transport=udp'. May be repeated.",
         ),
-        click.option(
-            "--media-address",
-            callback=_to_ip_address,
-            metavar="IP",
-            envvar="OFFHOOK_MEDIA_ADDRESS",
-            show_envvar=True,
-            help="Address that audio is offered on. Default: every address of this machine.",
-        ),
+        media_address_option,
     ):
         function = option(function)
     return function

@@ -61,8 +61,8 @@ def run(
 
     For more than one machine: the same NATS cluster for all, any number of each role.
 
+    \b
         offhook run gateway --nats nats://10.0.0.5:4222 --http :8080 --api 10.0.0.6:8081
-
         offhook run voice --nats nats://10.0.0.5:4222 --media-address 203.0.113.7
 
     SIGTERM ends the role in good order. Exit code 78 means that its set-up is wrong and that starting it again would

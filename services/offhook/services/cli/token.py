@@ -24,6 +24,7 @@ def token(agent: str, data: Path, agents: Path | None, ttl: int, reusable: bool)
 
     The last line of the output is the token alone:
 
+    \b
         TOKEN=$(offhook token --agent front-desk | tail -n 1)
 
     It is signed with the key in the data folder: use the folder of the 'offhook up' that is to take it.

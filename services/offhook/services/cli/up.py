@@ -44,8 +44,8 @@ def up(
     An embedded NATS server, the gateway, the voice node, the records and the API, one process each; a process that
     dies is started again. Nothing needs a key, an account or the internet.
 
+    \b
         offhook up
-
         offhook up --http :8080 --data /srv/offhook --agents ./agents
     """
     import anyio

@@ -2,10 +2,11 @@
 
 from offhook.services.up.child import Child, Command
 from offhook.services.up.limits import Limits
-from offhook.services.up.preflight import hold_data_folder, require_free_port, unused_port
+from offhook.services.up.preflight import LOCK, hold_data_folder, require_free_port, unused_port
 from offhook.services.up.supervise import RoleGaveUp, supervise
 
 __all__ = [
+    "LOCK",
     "Child",
     "Command",
     "Limits",
