@@ -1,0 +1,339 @@
+"""A simulated world: gateway, voice and records nodes on one bus, and callers who dial in, all in virtual time.
+
+The code under test is the real actors; bus, media, speech and clock are simulated. Run it on trio with a ``MockClock``
+that jumps (``offhook.simulation.run``), and minutes of calls take milliseconds.
+"""
+
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import msgspec
+import trio
+import trio.testing
+from anyio.abc import TaskGroup
+
+from offhook.actors.caller_socket import CloseCode, SocketClosed
+from offhook.actors.doorkeeper import Doorkeeper
+from offhook.actors.mailbox import Mailbox
+from offhook.actors.ports import Agents, Grant
+from offhook.actors.registry import Registry
+from offhook.actors.signaling import SignalingActor
+from offhook.actors.voice import VoiceNode
+from offhook.protocol import subjects
+from offhook.protocol.call import LogEntry
+from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.record import CallRecord, fold_record
+from offhook.simulation.bus import SimulatedBus
+from offhook.simulation.media import Handset, SimulatedEngine, offer_of
+from offhook.simulation.speech import SimulatedDetector, SimulatedRecognizer, SimulatedSynthesizer, noise, utter
+
+#: The wall clock at the beginning of every world: a Monday, 09:00 UTC.
+EPOCH = 1_893_747_600.0
+#: Virtual seconds a caller waits for what a test expects.
+PATIENCE = 15.0
+
+
+class SimulatedClock:
+    """Wall time that follows the loop's virtual time."""
+
+    def __init__(self) -> None:
+        self._start = anyio.current_time()
+
+    def now(self) -> float:
+        """See ``Clock``."""
+        return EPOCH + anyio.current_time() - self._start
+
+
+class SimulatedIdentity:
+    """Ids that are the same in every run."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def new_id(self) -> str:
+        """See ``Identity``."""
+        self._count += 1
+        return str(uuid.UUID(int=self._count, version=4))
+
+
+class SimulatedVerifier:
+    """Takes ``agent`` or ``agent#anything`` for a token."""
+
+    def verify(self, token: str, *, origin: str | None) -> Grant:
+        """See ``Verifier``."""
+        if not token or token == "wrong":
+            raise Refusal(Reason.TOKEN_INVALID, "Invalid authentication token")
+        return Grant(agent=token.partition("#")[0], workspace="simulated", token=token, reusable="#" not in token)
+
+
+class SimulatedSocket:
+    """A caller's WebSocket in memory; the gateway's end is a ``CallerSocket``."""
+
+    def __init__(self) -> None:
+        self.origin: str | None = None
+        self.address = "203.0.113.7"
+        self.path = "/api/v1/webrtc/signal"
+        self.session = ""
+        self._to_gateway: Mailbox[str] = Mailbox()
+        self._to_caller: Mailbox[str] = Mailbox()
+        #: The code and reason of the Close frame, once there is one.
+        self.closed: tuple[int, str] | None = None
+        self._done = anyio.Event()
+
+    async def receive(self) -> str:
+        """See ``CallerSocket``."""
+        frame = ""
+        async with anyio.create_task_group() as tasks:
+
+            async def watch() -> None:
+                await self._done.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(watch)
+            frame = await self._to_gateway.get()
+            tasks.cancel_scope.cancel()
+        if not frame:
+            raise SocketClosed(*(self.closed or (CloseCode.ABNORMAL, "")))
+        return frame
+
+    async def send(self, text: str) -> None:
+        """See ``CallerSocket``."""
+        if self.closed is not None:
+            raise SocketClosed(*self.closed)
+        self._to_caller.put(text)
+
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """See ``CallerSocket``."""
+        if self.closed is None:
+            self.closed = (int(code), reason)
+            self._done.set()
+
+    # ── the caller's end ───────────────────────────────────────────────────────────────────────────────────────
+
+    def send_frame(self, frame: dict[str, Any]) -> None:
+        """Send a JSON frame to the gateway."""
+        self._to_gateway.put(json.dumps(frame))
+
+    async def next_frame(self) -> dict[str, Any]:
+        """The next frame of the gateway."""
+        frame: dict[str, Any] = json.loads(await self._to_caller.get())
+        return frame
+
+    def drop(self) -> None:
+        """The connection goes away without a word."""
+        self.closed = (CloseCode.ABNORMAL, "")
+        self._done.set()
+
+    async def wait_closed(self) -> None:
+        """Wait until either side has closed."""
+        await self._done.wait()
+
+
+class SimulatedCall:
+    """A caller in a call."""
+
+    def __init__(self, world: "World", socket: SimulatedSocket, handset: Handset) -> None:
+        self._world = world
+        self._heard = 0
+        self.socket = socket
+        self.handset = handset
+        self.id = ""
+        #: Events the gateway has sent, and errors.
+        self.events: list[dict[str, Any]] = []
+        self.errors: list[dict[str, Any]] = []
+        self._news = anyio.Event()
+
+    async def says(self, text: str) -> None:
+        """Say a sentence, to its end."""
+        self.handset.say(utter(text))
+        await self.handset.wait_said()
+
+    async def coughs(self, seconds: float = 0.3) -> None:
+        """Make a sound that is no speech."""
+        self.handset.say(noise(seconds))
+        await self.handset.wait_said()
+
+    async def hears(self, text: str, *, within: float = PATIENCE) -> None:
+        """Wait until the agent says ``text``; what came before it is skipped. ``within`` is in virtual seconds."""
+        wanted = _plain(text)
+        with anyio.move_on_after(within):
+            while wanted not in _plain(" ".join(self.handset.words[self._heard :])):
+                await self.handset.wait_heard()
+            while wanted in _plain(" ".join(self.handset.words[self._heard + 1 :])):
+                self._heard += 1
+            self._heard += len(wanted.split())
+            return
+        raise AssertionError(
+            f"the caller did not hear {text!r} within {within} s; heard {' '.join(self.handset.words[self._heard :])!r}"
+        )
+
+    async def sees(self, event: str, *, within: float = PATIENCE) -> dict[str, Any]:
+        """Wait until the gateway has sent ``event`` (G10); returns its data."""
+        with anyio.move_on_after(within):
+            while True:
+                for data in self.events:
+                    if data["event"] == event:
+                        return data
+                self._news = anyio.Event()
+                await self._news.wait()
+        raise AssertionError(f"no {event!r} within {within} s; there were {[data['event'] for data in self.events]}")
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self.socket.send_frame({"type": "close", "sessionId": self.id})
+
+    def vanish(self) -> None:
+        """Network gone: no packets, no socket."""
+        self.handset.present = False
+        self.socket.drop()
+
+    async def ended(self, *, within: float = 120.0) -> CallRecord:
+        """Wait until the call has ended; returns its record."""
+        with anyio.move_on_after(within):
+            while True:
+                record = await self._world.record(self.id)
+                if record is not None and record.state == "ended":
+                    return record
+                await anyio.sleep(0.1)
+        raise AssertionError(f"the call has not ended within {within} s")
+
+    async def _listen(self) -> None:
+        while True:
+            frame = await self.socket.next_frame()
+            self.id = frame["sessionId"] or self.id
+            if frame["type"] == "event":
+                self.events.append(frame["data"])
+            elif frame["type"] == "error":
+                self.errors.append(frame["data"])
+            self._news.set()
+
+    async def wait_answer(self) -> None:
+        """Wait until the offer was answered or refused."""
+        while not self.id and not self.errors:
+            self._news = anyio.Event()
+            await self._news.wait()
+
+
+def _plain(text: str) -> str:
+    return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split())
+
+
+class World:
+    """Everything that runs in one simulation."""
+
+    def __init__(self, agents: Agents, tasks: TaskGroup) -> None:
+        self._agents = agents
+        self._tasks = tasks
+        self._handsets = 0
+        self.bus = SimulatedBus()
+        self.clock = SimulatedClock()
+        self.identity = SimulatedIdentity()
+        self.engine = SimulatedEngine()
+        self.recognizer = SimulatedRecognizer()
+        self.synthesizer = SimulatedSynthesizer()
+        self._gateways: list[tuple[Registry, Doorkeeper]] = []
+
+    async def start_gateway(self, name: str) -> Registry:
+        """Start a gateway node."""
+        bus = self.bus.client(name)
+        registry = Registry(name, bus=bus, clock=self.clock)
+        doorkeeper = Doorkeeper(
+            bus=bus,
+            registry=registry,
+            agents=self._agents,
+            verifier=SimulatedVerifier(),
+            identity=self.identity,
+            clock=self.clock,
+        )
+        self._gateways.append((registry, doorkeeper))
+        await self._start(registry.run)
+        return registry
+
+    async def start_voice(self, name: str) -> VoiceNode:
+        """Start a voice node."""
+        node = VoiceNode(
+            name,
+            bus=self.bus.client(name),
+            clock=self.clock,
+            engine=self.engine,
+            agents=self._agents,
+            recognizer=self.recognizer,
+            synthesizer=self.synthesizer,
+            detector=SimulatedDetector,
+        )
+        await self._start(node.run)
+        return node
+
+    async def dial(self, agent: str, **offer: Any) -> SimulatedCall:
+        """Call ``agent`` and wait for the answer; further fields of the offer frame (``mode`` ...) by name."""
+        call = await self.connect()
+        call.socket.send_frame(self.offer(call, agent, **offer))
+        await call.wait_answer()
+        return call
+
+    async def connect(self) -> SimulatedCall:
+        """Open a socket to a gateway, without an offer."""
+        self._handsets += 1
+        handset = Handset()
+        self.engine.register(offer_of(self._handsets), handset)
+        socket = SimulatedSocket()
+        call = SimulatedCall(self, socket, handset)
+        registry, doorkeeper = self._gateways[self._handsets % len(self._gateways)]
+        actor = SignalingActor(socket, bus=self.bus.client(registry.node), doorkeeper=doorkeeper)
+        self._tasks.start_soon(actor.run)
+        self._tasks.start_soon(call._listen)
+        return call
+
+    def offer(self, call: SimulatedCall, agent: str, **fields: Any) -> dict[str, Any]:
+        """The offer frame of a caller."""
+        ufrag = next(ufrag for ufrag, handset in self.engine.handsets.items() if handset is call.handset)
+        sdp = offer_of(int(ufrag.removeprefix("sim")))
+        return {
+            "type": "offer",
+            "sessionId": "",
+            "authToken": agent,
+            "events": True,
+            "data": {"type": "offer", "sdp": sdp},
+            **fields,
+        }
+
+    async def log(self, call: str) -> Sequence[LogEntry]:
+        """The log of a call."""
+        stored = await self.bus.client("observer").read_log(subjects.log(call))
+        return [msgspec.msgpack.decode(message.data, type=LogEntry) for message in stored]
+
+    async def record(self, call: str) -> CallRecord | None:
+        """The record of a call as its log tells it; None before there is a log."""
+        entries = await self.log(call)
+        return fold_record(call, entries) if entries else None
+
+    async def _start(self, run: Callable[..., Awaitable[None]]) -> None:
+        started = anyio.Event()
+
+        async def go() -> None:
+            await run(started=started.set)
+
+        self._tasks.start_soon(go)
+        await started.wait()
+
+
+@asynccontextmanager
+async def open_world(agents: Agents, *, gateways: int = 1, voices: int = 1) -> AsyncIterator[World]:
+    """A world with so many nodes; leaving it ends everything in it."""
+    async with anyio.create_task_group() as tasks:
+        world = World(agents, tasks)
+        for number in range(gateways):
+            await world.start_gateway(f"gateway-{number + 1}")
+        for number in range(voices):
+            await world.start_voice(f"voice-{number + 1}")
+        yield world
+        tasks.cancel_scope.cancel()
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run an async function in virtual time, in this thread."""
+    trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0))

@@ -1,0 +1,52 @@
+"""A small agent for tests: greets, repeats, and says goodbye."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import anyio
+
+from offhook.actors.ports import AgentNotFound, Profile
+from offhook.protocol.speech import BrainAction, Finish, Heard, Hints, Say, Tell, Voice
+
+
+class Parrot:
+    """Repeats what it hears; ``bye`` ends the call, ``think`` takes long, ``crash`` breaks it."""
+
+    def hints(self) -> Hints:
+        return Hints()
+
+    async def open(self) -> AsyncIterator[BrainAction]:
+        yield Say("Hello, this is the parrot.")
+
+    async def hear(self, heard: Heard) -> AsyncIterator[BrainAction]:
+        if heard.text == "bye":
+            yield Tell("mood", '"happy"')
+            yield Say("Good bye and thank you.")
+            yield Finish()
+        elif heard.text == "crash":
+            raise RuntimeError("the parrot is dead")
+        elif heard.text == "think":
+            await anyio.sleep(60)
+        elif heard.text == "story":
+            yield Say("once upon a time there was a bird with a very long tale")
+            yield Say("and it never came to an end because nobody stopped it")
+        else:
+            yield Say(f"You said {heard.text}.")
+
+    async def wait(self) -> AsyncIterator[BrainAction]:
+        yield Say("Are you still there?")
+
+
+class Birds:
+    """The agents of these tests: ``parrot``."""
+
+    def profile(self, agent: str, version: str | None = None) -> Profile:
+        if agent != "parrot" or version not in {None, "1"}:
+            raise AgentNotFound(f"There is no agent {agent!r} with version {version!r}.")
+        return Profile(agent=agent, version="1", name="Parrot", voice=Voice(), max_duration=300.0)
+
+    def brain(self, agent: str, version: str, *, variables: dict[str, str]) -> Parrot:
+        self.profile(agent, version)
+        return Parrot()
+
+    def ids(self) -> Sequence[str]:
+        return ("parrot",)
