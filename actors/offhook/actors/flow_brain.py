@@ -1,0 +1,90 @@
+"""Two brains that need nothing from outside: a conversation along an agent document, and an echo."""
+
+from collections.abc import AsyncIterator
+
+from offhook.protocol import flow
+from offhook.protocol.agent import AgentDocument
+from offhook.protocol.flow import FlowState, Step
+from offhook.protocol.speech import BrainAction, Heard, Hints, Say
+
+
+class FlowBrain:
+    """A brain that follows a document. ``state`` may be stored and given to another one.
+
+    Before the call is opened there is no state, and nothing is expected to be heard.
+    """
+
+    def __init__(
+        self,
+        document: AgentDocument,
+        *,
+        variables: dict[str, str] | None = None,
+        today: str | None = None,
+        state: FlowState | None = None,
+    ) -> None:
+        """``today`` is the weekday of the call (``monday``), None when it is not known."""
+        self._document = document
+        self._variables = variables or {}
+        self._today = today
+        self._sentences = flow.sentences(document)
+        self.state = state
+
+    def hints(self) -> Hints:
+        """What makes sense in the present node."""
+        if self.state is None:
+            return Hints(sentences=self._sentences, language=self._document.languages[0])
+        return flow.hints(self._document, self.state, sentences=self._sentences)
+
+    async def open(self) -> AsyncIterator[BrainAction]:
+        """Greet and ask the first question."""
+        async for action in self._take(flow.open_flow(self._document, self._variables, today=self._today)):
+            yield action
+
+    async def hear(self, heard: Heard) -> AsyncIterator[BrainAction]:
+        """Answer what was heard."""
+        if self.state is None:
+            async for action in self.open():
+                yield action
+            return
+        async for action in self._take(flow.hear(self._document, self.state, heard)):
+            yield action
+
+    async def wait(self) -> AsyncIterator[BrainAction]:
+        """Ask whether somebody is there; the second time, say goodbye."""
+        if self.state is None:
+            async for action in self.open():
+                yield action
+            return
+        async for action in self._take(flow.wait(self._document, self.state)):
+            yield action
+
+    async def _take(self, steps: tuple[Step, ...]) -> AsyncIterator[BrainAction]:
+        for step in steps:
+            # Before the yield: an action that was handed over has happened, whether or not we are resumed.
+            self.state = step.state
+            yield step.action
+
+
+class EchoBrain:
+    """Repeats what it heard."""
+
+    def __init__(self, *, greeting: tuple[str, ...] = (), language: str = "en-us") -> None:
+        self._greeting = greeting or ("Say something, and I will repeat it.",)
+        self._language = language
+
+    def hints(self) -> Hints:
+        """Anything may come."""
+        return Hints(language=self._language)
+
+    async def open(self) -> AsyncIterator[BrainAction]:
+        """Say what this is."""
+        for text in self._greeting:
+            yield Say(text)
+
+    async def hear(self, heard: Heard) -> AsyncIterator[BrainAction]:
+        """Repeat it."""
+        yield Say(f"You said: {heard.text}." if heard.text else "I heard nothing.")
+
+    async def wait(self) -> AsyncIterator[BrainAction]:
+        """Invite the caller to speak."""
+        yield Say("I am listening.")

@@ -1,0 +1,47 @@
+"""Where a flow stands, and what one move of it says."""
+
+from typing import Any
+
+import msgspec
+
+from offhook.protocol.speech import BrainAction
+
+#: Entries of ``FlowState.path`` that are kept.
+PATH_LENGTH = 50
+
+
+class FlowState(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a conversation along a document must remember; it can be stored and taken up anywhere."""
+
+    #: The present node; between two turns it is nearly always a question.
+    node: str
+    #: Filled slots: a weekday (``monday``), a time (``15:30``), digits, or the words.
+    slots: dict[str, str] = {}
+    #: Variables of the call, the document's defaults included.
+    variables: dict[str, str] = {}
+    #: Weekday of the call, or None when it is not known; "tomorrow" needs it.
+    today: str | None = None
+    #: Answers in a row that were not understood, and silences in a row.
+    repairs: int = 0
+    silences: int = 0
+    #: The question the caller was taken away from.
+    back: str = ""
+    #: What was said in the last turn, for "say that again".
+    last: tuple[str, ...] = ()
+    #: The latest nodes, in order.
+    path: tuple[str, ...] = ()
+    #: How often each text was used, so that its variants take turns.
+    used: dict[str, int] = {}
+    #: The call was asked to end.
+    finished: bool = False
+
+    def but(self, **changes: Any) -> "FlowState":
+        """A copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One action, and where the flow stands once it was taken."""
+
+    action: BrainAction
+    state: FlowState
