@@ -1,0 +1,141 @@
+"""What offhook asks of JetStream: its stream, its key-value bucket, and the JSON requests it uses (NATS ADR-1, ADR-8,
+ADR-31, ADR-37, ADR-43)."""
+
+from typing import Any
+
+import msgspec
+
+from offhook.actors.ports import BusAway, Stored
+from offhook.protocol.subjects import ALL_LOGS, LOG_STREAM
+from offhook.services.bus.connection import Connection, Headers, Reply
+
+BUCKET = "offhook"
+KEY_STREAM = f"KV_{BUCKET}"
+KEY_PREFIX = f"$KV.{BUCKET}."
+#: Messages asked for in one batch of direct reads.
+BATCH = 1000
+#: Seconds the mark of a deleted key stays: longer than any request is under way.
+MARK_TTL = "60s"
+
+#: Error codes of the server.
+WRONG_SEQUENCE = {10071, 10164}
+NOT_FOUND = 10037
+STREAM_DIFFERS = 10058
+
+
+#: Direct reads in batches and the lifetime of single messages came with it.
+OLDEST = (2, 11)
+
+
+class JetStreamError(BusAway):
+    """JetStream refused a request; ``code`` is its ``err_code``."""
+
+    def __init__(self, code: int, description: str) -> None:
+        super().__init__(f"JetStream: {description} ({code})")
+        self.code = code
+
+
+class _Error(msgspec.Struct):
+    err_code: int = 0
+    description: str = "no description"
+
+
+class _Kept(msgspec.Struct):
+    subject: str
+    seq: int
+    hdrs: bytes = b""
+
+
+class _Answer(msgspec.Struct):
+    error: _Error | None = None
+    seq: int = 0
+    message: _Kept | None = None
+
+
+async def ask(connection: Connection, verb: str, **body: Any) -> _Answer:
+    """A request to the JetStream API. Raises ``JetStreamError``, ``BusAway``."""
+    reply = await connection.request(f"$JS.API.{verb}", msgspec.json.encode(body) if body else b"")
+    return _answer(reply)
+
+
+def _answer(reply: Reply) -> _Answer:
+    answer = msgspec.json.decode(reply.data, type=_Answer)
+    if answer.error is not None:
+        raise JetStreamError(answer.error.err_code, answer.error.description)
+    return answer
+
+
+async def ensure_streams(connection: Connection, replicas: int) -> None:
+    """Make the log stream and the key bucket. One that exists with other settings is the operator's, and stays."""
+    if connection.version < OLDEST:
+        raise BusAway(f"its version {'.'.join(map(str, connection.version))} is older than 2.11")
+    common = {"storage": "file", "retention": "limits", "num_replicas": replicas, "allow_direct": True}
+    log = {"name": LOG_STREAM, "subjects": [ALL_LOGS], **common}
+    keys = {
+        "name": KEY_STREAM,
+        "subjects": [f"{KEY_PREFIX}>"],
+        "max_msgs_per_subject": 1,
+        "discard": "new",
+        "allow_rollup_hdrs": True,
+        "deny_delete": True,
+        "allow_msg_ttl": True,
+        **common,
+    }
+    for stream in (log, keys):
+        try:
+            await ask(connection, f"STREAM.CREATE.{stream['name']}", **stream)
+        except JetStreamError as error:
+            if error.code != STREAM_DIFFERS:
+                raise
+
+
+async def store(connection: Connection, subject: str, data: bytes, *, last: int, headers: Headers | None = None) -> int:
+    """Write a message whose subject must end at sequence ``last``; its sequence. Raises ``JetStreamError``."""
+    expected = {"Nats-Expected-Last-Subject-Sequence": str(last), **(headers or {})}
+    return _answer(await connection.request(subject, data, headers=expected)).seq
+
+
+async def last_of(connection: Connection, stream: str, subject: str) -> _Kept | None:
+    """The last message of a subject as the stream's leader has it: never stale."""
+    try:
+        return (await ask(connection, f"STREAM.MSG.GET.{stream}", last_by_subj=subject)).message
+    except JetStreamError as error:
+        if error.code != NOT_FOUND:
+            raise
+        return None
+
+
+async def read_last(connection: Connection, stream: str, subject: str) -> Stored | None:
+    """The last message of a subject from whatever replica answers; None if there is none or it marks a deletion."""
+    reply = await connection.request(f"$JS.API.DIRECT.GET.{stream}.{subject}")
+    return None if reply.status == "404" or _marks_deletion(reply) else _stored(reply)
+
+
+async def read_all(connection: Connection, stream: str, pattern: str) -> list[Stored]:
+    """All messages of the subjects that match, in order, from whatever replica answers; marks of deletion left out."""
+    found: list[Stored] = []
+    pending, first = 1, 1
+
+    def take(reply: Reply) -> bool:
+        nonlocal pending, first
+        if reply.status:
+            # 204 ends a batch and says how much is left; 404: nothing matches from there on.
+            pending = int(reply.headers.get("Nats-Num-Pending", "0")) if reply.status == "204" else 0
+            return True
+        first = int(reply.headers["Nats-Sequence"]) + 1
+        if not _marks_deletion(reply):
+            found.append(_stored(reply))
+        return False
+
+    while pending:
+        body = msgspec.json.encode({"seq": first, "next_by_subj": pattern, "batch": BATCH})
+        await connection.gather(f"$JS.API.DIRECT.GET.{stream}", body, take)
+    return found
+
+
+def _marks_deletion(reply: Reply) -> bool:
+    return "KV-Operation" in reply.headers
+
+
+def _stored(reply: Reply) -> Stored:
+    return Stored(reply.headers["Nats-Subject"], reply.data, int(reply.headers["Nats-Sequence"]))
