@@ -19,11 +19,14 @@ from offhook.services.speech.decoders import (
     Sentences,
     Shelf,
 )
+from offhook.services.speech.voicing import voiced_seconds
 
 #: Least score per frame of a hypothesis against the phone loop that is trusted.
 TRUSTED_SCORE = -3.0
-#: Fewer frames (10 ms) of phones than this are no speech: a click, a cough.
+#: Speech has at least so many frames (10 ms) of phones; silence and hum have none.
 SPEECH_FRAMES = 12
+#: Speech has at least so many seconds of voice, a periodic sound; clicks, coughs and breath have next to none.
+VOICED_SECONDS = 0.06
 #: Audio of one utterance that is listened to, seconds.
 UTTERANCE_LIMIT = 60
 #: Speakers whose cepstral means are kept.
@@ -85,7 +88,7 @@ class Hearing:
         """The words. Decoders are put back."""
         seconds = len(self._audio) / 2 / EAR_RATE
         found, loop = self._end(self._first), self._end(self._loop)
-        if _speech_frames(loop) < SPEECH_FRAMES:
+        if _speech_frames(loop) < SPEECH_FRAMES or voiced_seconds(self._audio) < VOICED_SECONDS:
             return Heard(text="", trusted=False, seconds=seconds)
         score = _score(found, loop)
         trusted = score >= TRUSTED_SCORE and found.text != ""

@@ -17,10 +17,10 @@ ONSET, ONSET_WINDOW = 6, 8
 #: Speech has ended when at most ``STRAY`` of the last ``HANGOVER`` frames are voiced: 400 ms, longer than the pauses
 #: people make within a sentence.
 STRAY, HANGOVER = 1, 20
-#: Frames of audio before the decision that ``lead`` gives: 300 ms.
-LEAD = 15
+#: Frames of audio before the decision that ``lead`` gives: 400 ms, as a soft first syllable may count as voiced late.
+LEAD = 20
 #: A voiced frame is so much louder than the noise, dB, and never below the floor, dBFS.
-ABOVE_NOISE, FLOOR = 8.0, -52.0
+ABOVE_NOISE, FLOOR = 5.0, -52.0
 #: How fast the noise level follows: down at once, up by dB per frame (5 dB a second; automatic gain is slower).
 NOISE_RISE = 0.1
 
@@ -29,7 +29,7 @@ class EndpointDetector:
     """Tells speech from silence in one call's audio."""
 
     def __init__(self) -> None:
-        self._vad = pocketsphinx.Vad(pocketsphinx.Vad.MEDIUM_STRICT, EAR_RATE, 0.02)
+        self._vad = pocketsphinx.Vad(pocketsphinx.Vad.MEDIUM_LOOSE, EAR_RATE, 0.02)
         self._voiced: deque[bool] = deque([False] * HANGOVER, HANGOVER)
         self._recent: deque[bytes] = deque(maxlen=LEAD)
         self._lead = b""
@@ -50,7 +50,7 @@ class EndpointDetector:
         return self._speaking
 
     def lead(self) -> bytes:
-        """The 300 ms up to and with the frame on which the detector last turned True."""
+        """The 400 ms up to and with the frame on which the detector last turned True."""
         return self._lead
 
     def _is_voiced(self, frame: bytes) -> bool:
