@@ -1,0 +1,235 @@
+"""How the parts become processes: one function for each role. The only file that knows all of them.
+
+Each function opens what its role needs, says that it serves, and returns when the process is asked to end. Imports of
+heavy parts stand inside the functions: a role pays for what it uses.
+"""
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import anyio
+
+from offhook.actors.ports import Agents, Grant
+from offhook.protocol.call import events as ev
+from offhook.protocol.errors import OffhookError
+from offhook.services.bus import open_bus
+from offhook.services.lifetime import wait_stopped
+from offhook.services.settings import BadSetup, Settings, signal_ready
+from offhook.services.tokens import Workspace, open_workspace, verify_token
+
+#: Seconds a role has for its calls once it is asked to end.
+LAST_CALLS = 2.0
+
+
+class WallClock:
+    """The ``Clock`` port on the system's clock."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+class RandomIdentity:
+    """The ``Identity`` port on random UUIDs."""
+
+    def new_id(self) -> str:
+        """A fresh UUID."""
+        return str(uuid.uuid4())
+
+
+class WorkspaceVerifier:
+    """The ``Verifier`` port on the workspace's signing keys."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def verify(self, token: str, *, origin: str | None) -> Grant:
+        """See ``Verifier``."""
+        grant = verify_token(self._workspace, token, origin=origin)
+        return Grant(agent=grant.agent, workspace=grant.workspace, token=grant.jti, reusable=grant.reusable)
+
+
+def run_gateway(settings: Settings) -> None:
+    """Own calls: signaling, sessions, registry; on trio."""
+    _run_trio(_gateway, settings)
+
+
+def run_voice(settings: Settings) -> None:
+    """Carry calls: media and agents; on uvloop."""
+    _explain(partial(anyio.run, _voice, settings, backend="asyncio", backend_options={"use_uvloop": True}), settings)
+
+
+def run_records(settings: Settings) -> None:
+    """Turn the logs of calls into records; on trio."""
+    _run_trio(_records, settings)
+
+
+def run_api(settings: Settings) -> None:
+    """Serve pages and the API; on trio."""
+    _run_trio(_api, settings)
+
+
+# ── the roles ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def _gateway(settings: Settings) -> None:
+    from offhook.actors.caller_socket import CallerSocket
+    from offhook.actors.doorkeeper import Doorkeeper
+    from offhook.actors.registry import Registry
+    from offhook.actors.signaling import SignalingActor
+    from offhook.services.gateway import serve_gateway
+
+    agents = _open_agents(settings)
+    clock = WallClock()
+    async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
+        registry = Registry(settings.node, bus=bus, clock=clock)
+        doorkeeper = Doorkeeper(
+            bus=bus,
+            registry=registry,
+            agents=agents,
+            verifier=WorkspaceVerifier(open_workspace(settings.data)),
+            identity=RandomIdentity(),
+            clock=clock,
+        )
+
+        async def handle(socket: CallerSocket) -> None:
+            await SignalingActor(socket, bus=bus, doorkeeper=doorkeeper).run()
+
+        await _start(tasks, registry.run)
+        upstream = (settings.api.host, settings.api.port)
+        await tasks.start(
+            partial(serve_gateway, settings.http.host, settings.http.port, upstream=upstream, handle=handle)
+        )
+        signal_ready(settings)
+        await wait_stopped()
+        registry.tell_all(ev.ShutDown())
+        with anyio.move_on_after(LAST_CALLS):
+            await registry.wait_empty()
+        with anyio.move_on_after(LAST_CALLS):
+            await registry.leave()
+        tasks.cancel_scope.cancel()
+
+
+async def _voice(settings: Settings) -> None:
+    from offhook.actors.voice import VoiceNode
+    from offhook.services.media import AiortcEngine
+    from offhook.services.speech import EndpointDetector, open_recognizer, open_synthesizer
+
+    async with (
+        open_bus(settings.nats, name=settings.node) as bus,
+        open_recognizer() as recognizer,
+        open_synthesizer() as synthesizer,
+        anyio.create_task_group() as tasks,
+    ):
+        node = VoiceNode(
+            settings.node,
+            bus=bus,
+            clock=WallClock(),
+            engine=AiortcEngine(settings.media_address),
+            agents=_open_agents(settings),
+            recognizer=recognizer,
+            synthesizer=synthesizer,
+            detector=EndpointDetector,
+        )
+        await _start(tasks, node.run)
+        signal_ready(settings)
+        await wait_stopped()
+        with anyio.move_on_after(LAST_CALLS):
+            await node.wait_empty()
+        with anyio.move_on_after(LAST_CALLS):
+            await node.leave()
+        tasks.cancel_scope.cancel()
+
+
+async def _records(settings: Settings) -> None:
+    from offhook.actors.transcript import run_records as follow_logs
+    from offhook.services.store import StoreRecords, open_store, store_file
+
+    store = await anyio.to_thread.run_sync(open_store, store_file(settings.data))
+    try:
+        async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
+            tasks.start_soon(follow_logs, bus, StoreRecords(store))
+            signal_ready(settings)
+            await wait_stopped()
+            tasks.cancel_scope.cancel()
+    finally:
+        store.close()
+
+
+async def _api(settings: Settings) -> None:
+    from offhook.services.api import serve_api
+    from offhook.services.gateway import SIGNALING_PATH
+    from offhook.services.store import open_store, store_file
+    from offhook.services.tokens import is_secret_key, mint_token
+    from offhook.web import FOLDER
+
+    workspace = open_workspace(settings.data)
+    agents = _open_agents(settings)
+    demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
+    store = await anyio.to_thread.run_sync(open_store, store_file(settings.data))
+    try:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(
+                partial(
+                    serve_api,
+                    settings.api.host,
+                    settings.api.port,
+                    store=store,
+                    web_folder=FOLDER,
+                    mint=lambda: (mint_token(workspace, agent=demo.agent), {"id": demo.agent, "name": demo.name}),
+                    verify=lambda key: workspace.id if is_secret_key(workspace, key) else None,
+                    websocket_path=SIGNALING_PATH,
+                )
+            )
+            signal_ready(settings)
+            await wait_stopped()
+            tasks.cancel_scope.cancel()
+    finally:
+        store.close()
+
+
+# ── what they share ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _open_agents(settings: Settings) -> Agents:
+    from offhook.services.agents import open_agents
+
+    return open_agents(settings.agents or settings.data / "agents", clock=WallClock())
+
+
+async def _start(tasks: anyio.abc.TaskGroup, run: Callable[..., Awaitable[None]]) -> None:
+    """Start a node's ``run`` and wait until it has said that it is there."""
+    started = anyio.Event()
+
+    async def go() -> None:
+        await run(started=started.set)
+
+    tasks.start_soon(go)
+    await started.wait()
+
+
+def _run_trio(role: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:
+    _explain(partial(anyio.run, role, settings, backend="trio"), settings)
+
+
+def _explain(run: Callable[[], None], settings: Settings) -> None:
+    """Run a role; what the system refuses it becomes one sentence for people."""
+    try:
+        run()
+    except (OSError, OffhookError, BaseExceptionGroup) as error:
+        first = _first(error)
+        if isinstance(first, OffhookError):
+            raise first from error
+        if isinstance(first, OSError):
+            where = f"http {settings.http}, api {settings.api}, data {settings.data}"
+            raise BadSetup(f"{first.strerror or first} ({where})") from error
+        raise
+
+
+def _first(error: BaseException) -> BaseException:
+    """The first error in nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
