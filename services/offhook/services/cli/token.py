@@ -34,5 +34,5 @@ def token(agent: str, data: Path, agents: Path | None, ttl: int, reusable: bool)
 
     known = open_agents(agents).ids()
     if agent not in known:
-        raise click.UsageError(f"There is no agent {agent!r}. Known agents: {', '.join(known) or 'none'}.")
+        raise click.UsageError(f"There is no agent {agent!r}. Agents here: {', '.join(known)}.")
     click.echo(mint_token(open_workspace(data), agent=agent, ttl=ttl, reusable=reusable))

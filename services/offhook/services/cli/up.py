@@ -1,15 +1,17 @@
 """``offhook up``: everything on this machine."""
 
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from offhook.protocol.errors import OffhookError
 from offhook.services.cli.options import data_option, http_option, log_options, media_options
-from offhook.services.settings import ROLES, Address, BadSetup
+from offhook.services.settings import ROLES, Address
 
 if TYPE_CHECKING:
     from offhook.services.up import Command
@@ -58,7 +60,21 @@ def up(
     for url in ice:
         options += ["--ice", url]
     secrets = {"OFFHOOK_TURN_SECRET": turn_secret} if turn_secret else {}
-    anyio.run(_up, http, data.absolute(), nats, agents, options, secrets)
+    try:
+        anyio.run(_up, http, data.absolute(), nats, agents, options, secrets)
+    except BaseExceptionGroup as group:
+        raise _sentence_in(group) from None
+
+
+def _sentence_in(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one error of ours that task groups wrapped on its way here; the group itself if there is anything else."""
+    ours, others = group.split(OffhookError)
+    if ours is None or others is not None:
+        return group
+    error: BaseException = ours
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _up(
@@ -70,34 +86,39 @@ async def _up(
     require_free_port(http)
     _check_agents(agents)
     with hold_data_folder(data):
-        async with AsyncExitStack() as stack:
-            stopped = await stack.enter_async_context(stop_signal())
-            url = await _open_nats(stack, nats, data)
+        async with stop_signal() as stopped, _open_nats(nats, data) as url:
             api = Address("127.0.0.1", unused_port())
-            await supervise(
-                _commands(http, api, data, options, {**secrets, "OFFHOOK_NATS": url}),
-                stopped=stopped,
-                on_ready=lambda: _announce(http, data),
-                tell=lambda sentence: click.echo(f"offhook: {sentence}", err=True),
-            )
+            commands = _commands(http, api, data, options, {**secrets, "OFFHOOK_NATS": url})
+            await supervise(commands, stopped=stopped, on_ready=lambda: _announce(http, data), tell=_tell)
 
 
-async def _open_nats(stack: AsyncExitStack, url: str | None, data: Path) -> str:
-    from offhook.services.bus.server import check_nats, nats_server
+@asynccontextmanager
+async def _open_nats(url: str | None, data: Path) -> AsyncIterator[str]:
+    """The URL of the NATS server: the given one once it answers, or an embedded one that is kept running."""
+    import anyio
 
-    if url is None:
-        return await stack.enter_async_context(nats_server(data / "nats"))
-    await check_nats(url)
-    return url
+    from offhook.services.bus import check_nats, nats_server
+    from offhook.services.up import keep_server, unused_port
+
+    if url is not None:
+        await check_nats(url)
+        yield url
+        return
+    # The same port after a restart, so that everybody finds it again.
+    address = Address("127.0.0.1", unused_port())
+    async with anyio.create_task_group() as tasks:
+        start = partial(nats_server, data / "nats", port=address.port)
+        await tasks.start(partial(keep_server, "nats-server", address, start, tell=_tell))
+        yield f"nats://{address}"
+        tasks.cancel_scope.cancel()
 
 
 def _check_agents(folder: Path | None) -> None:
-    if folder is None:
-        return
-    from offhook.services.agents import open_agents
+    """Raise ``DocumentError`` with file, line and field when an agent document is wrong."""
+    if folder is not None:
+        from offhook.services.agents import open_agents
 
-    if not open_agents(folder).ids():
-        raise BadSetup(f"There is no agent document in {folder}. Put one there, or leave out --agents.")
+        open_agents(folder)
 
 
 def _commands(
@@ -119,3 +140,7 @@ def _commands(
 
 def _announce(http: Address, data: Path) -> None:
     click.echo(f"offhook is ready: {http.url}\nData is in {data}. Ctrl-C stops everything.")
+
+
+def _tell(sentence: str) -> None:
+    click.echo(f"offhook: {sentence}", err=True)

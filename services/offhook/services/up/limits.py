@@ -1,6 +1,10 @@
 """How patient the supervisor is."""
 
+from collections import deque
+
 import msgspec
+
+from offhook.protocol.errors import OffhookError
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -9,12 +13,40 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     #: Wait before a restart: ``first_wait``, doubled with each failure in ``window``, at most ``longest_wait``.
     first_wait: float = 0.2
     longest_wait: float = 5.0
-    #: So many failures of one role within ``window``, and the supervisor gives up.
+    #: So many failures of one process within ``window``, and the supervisor gives up.
     failures: int = 8
     window: float = 60.0
     #: Between SIGTERM and SIGKILL.
     grace: float = 3.0
 
-    def wait_before_restart(self, failures: int) -> float:
-        """Seconds to wait after ``failures`` (at least 1) failures in the window."""
-        return min(self.first_wait * 2.0 ** (failures - 1), self.longest_wait)
+
+class RoleGaveUp(OffhookError):
+    """A role cannot be kept running; everything else has been ended too."""
+
+    def __init__(self, role: str, message: str) -> None:
+        super().__init__(message)
+        self.role = role
+
+
+class Failures:
+    """The recent failures of one role."""
+
+    def __init__(self, role: str, limits: Limits) -> None:
+        self._role = role
+        self._limits = limits
+        self._at: deque[float] = deque()
+
+    def wait_after(self, how: str, now: float) -> float:
+        """Seconds to wait after a failure at ``now``; ``how`` says how it ended. Raises ``RoleGaveUp``."""
+        limits = self._limits
+        self._at.append(now)
+        while self._at[0] < now - limits.window:
+            self._at.popleft()
+        count = len(self._at)
+        if count >= limits.failures:
+            raise RoleGaveUp(
+                self._role,
+                f"{self._role} ended {count} times within {limits.window:g} seconds, the last time with {how}. "
+                "Its messages above say why; offhook stops here.",
+            )
+        return min(limits.first_wait * 2.0 ** (count - 1), limits.longest_wait)

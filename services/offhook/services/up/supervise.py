@@ -5,24 +5,13 @@ A child that ends is started again after a growing wait; one that keeps failing,
 """
 
 import signal
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import anyio
-import anyio.abc
 
-from offhook.protocol.errors import OffhookError
 from offhook.services.settings import BAD_SETUP_EXIT
 from offhook.services.up.child import Child, Command
-from offhook.services.up.limits import Limits
-
-
-class RoleGaveUp(OffhookError):
-    """A role cannot be kept running; everything else has been ended too."""
-
-    def __init__(self, role: str, message: str) -> None:
-        super().__init__(message)
-        self.role = role
+from offhook.services.up.limits import Failures, Limits, RoleGaveUp
 
 
 def how_it_ended(code: int) -> str:
@@ -42,7 +31,7 @@ class _Role:
         self._command = command
         self._limits = limits
         self._tell = tell
-        self._failed_at: deque[float] = deque()
+        self._failures = Failures(command.name, limits)
         self.ready = anyio.Event()
 
     async def keep_running(self) -> None:
@@ -67,22 +56,10 @@ class _Role:
             self.ready.set()
 
     def _wait_after(self, code: int) -> float:
-        name, limits = self._command.name, self._limits
+        name, ended = self._command.name, how_it_ended(code)
         if code == BAD_SETUP_EXIT:
             raise RoleGaveUp(name, f"{name} cannot start: see the message above.")
-        now = anyio.current_time()
-        self._failed_at.append(now)
-        while self._failed_at[0] < now - limits.window:
-            self._failed_at.popleft()
-        failures = len(self._failed_at)
-        ended = how_it_ended(code)
-        if failures >= limits.failures:
-            raise RoleGaveUp(
-                name,
-                f"{name} ended {failures} times within {limits.window:g} seconds, the last time with {ended}. "
-                "Its messages above say why; offhook stops here.",
-            )
-        wait = limits.wait_before_restart(failures)
+        wait = self._failures.wait_after(ended, anyio.current_time())
         self._tell(f"{name} ended with {ended}; starting it again in {wait:g} s")
         return wait
 
