@@ -7,7 +7,7 @@ from offhook.protocol.agent.document import AgentDocument, AskNode, Flow, Node
 from offhook.protocol.agent.hours import HoursError, spans
 from offhook.protocol.agent.phrases import PhraseError, count, expansions, parse_phrase, slots_of
 from offhook.protocol.agent.problems import Path
-from offhook.protocol.agent.templates import placeholders
+from offhook.protocol.agent.templates import fill, placeholders
 from offhook.protocol.agent.words import words
 
 Finding = tuple[Path, str]
@@ -121,8 +121,8 @@ def _check_texts(document: AgentDocument) -> Iterator[Finding]:
     for name in document.variables.keys() & document.slots.keys():
         yield ("variables", name), f"`{name}` is a slot too; rename one of them"
     for path, text in texts(document):
-        if not words(text) and path[-1] != "value":
-            yield path, "this text says nothing; write some words or remove it"
+        if path[-1] != "value" and not words(fill(text, lambda _name: "")):
+            yield path, "this text says nothing of its own; write some words beside the placeholders, or remove it"
         for placeholder in placeholders(text):
             if placeholder not in known | days:
                 yield (
@@ -190,20 +190,15 @@ def _check_question(document: AgentDocument, name: str, node: AskNode) -> Iterat
 def _check_ambiguous(document: AgentDocument, name: str, node: AskNode) -> Iterator[Finding]:
     """No sentence may mean two things that make sense in one node."""
     owners: dict[tuple[str, ...], str] = {}
-    here = [intent for intent in document.intents if intent in node.on or is_heard(document, intent)]
+    here = [intent for intent in document.intents if intent in node.on or doc.is_global(document.intents[intent])]
     for intent in here:
         for sentence in _sentences(document.intents[intent].phrases):
             if owners.setdefault(sentence, intent) != intent:
                 yield (
                     ("intents", intent, "phrases"),
-                    f'"{" ".join(sentence)}" means `{owners[sentence]}` too in the node `{name}`; keep it in one of them',
+                    f'"{" ".join(sentence)}" means `{owners[sentence]}` too in the node `{name}`; keep one',
                 )
                 break
-
-
-def is_heard(document: AgentDocument, intent: str) -> bool:
-    """True when ``intent`` is understood in every node."""
-    return doc.is_global(document.intents[intent])
 
 
 def _sentences(phrases: tuple[str, ...]) -> set[tuple[str, ...]]:
@@ -234,13 +229,16 @@ def _check_reached(document: AgentDocument) -> Iterator[Finding]:
 
 def _check_loops(document: AgentDocument) -> Iterator[Finding]:
     """A circle of nodes that never waits for the caller would talk forever."""
+    assert isinstance(document.brain, Flow)
     passed: dict[str, list[str]] = {}
     for name, node in document.nodes.items():
         if isinstance(node, AskNode):
             # A question whose slot is filled is passed without waiting.
             passed[name] = [node.next] if node.slot and node.slot not in node.forget else []
         else:
-            passed[name] = [target for _path, target in targets(node)]
+            # Before anything was asked, "back" is the start.
+            found = (target for _path, target in targets(node))
+            passed[name] = [document.brain.start if target == doc.BACK else target for target in found]
     for name in passed:
         todo, seen = list(passed[name]), set[str]()
         while todo:

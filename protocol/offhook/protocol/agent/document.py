@@ -27,21 +27,21 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No field but those declared."""
 
 
-class Flow(_Strict, tag_field="kind", tag="flow"):
+class Flow(_Strict, frozen=True, tag_field="kind", tag="flow"):
     """A conversation along the nodes of this document; works offline."""
 
     #: The node that follows the greeting.
     start: str
 
 
-class Echo(_Strict, tag_field="kind", tag="echo"):
+class Echo(_Strict, frozen=True, tag_field="kind", tag="echo"):
     """Says what it heard; for trying microphones and voices."""
 
 
 BrainKind = Flow | Echo
 
 
-class Limits(_Strict):
+class Limits(_Strict, frozen=True):
     """When the agent lets go."""
 
     #: Longest call, seconds.
@@ -50,7 +50,7 @@ class Limits(_Strict):
     patience: Annotated[float, msgspec.Meta(ge=1, le=120)] = 10.0
 
 
-class Opening(_Strict):
+class Opening(_Strict, frozen=True):
     """Opening hours by weekday, as ``9:00-17:00`` or ``9:00-12:00, 14:00-18:00``; an empty day is closed."""
 
     monday: str = ""
@@ -62,7 +62,7 @@ class Opening(_Strict):
     sunday: str = ""
 
 
-class Repair(_Strict):
+class Repair(_Strict, frozen=True):
     """What the agent says when it did not understand or heard nothing."""
 
     unclear: Texts = ("Sorry, I did not get that.", "Sorry, I am not sure I understood.")
@@ -73,7 +73,7 @@ class Repair(_Strict):
     silence_farewell: Texts = "I can not hear you any more, so I will end the call. Goodbye."
 
 
-class Slot(_Strict):
+class Slot(_Strict, frozen=True):
     """Something the agent wants to know.
 
     ``day`` is a weekday, ``time`` a time of day, ``number`` 0 to 99, ``phone`` 5 to 15 digits, ``name`` a first name,
@@ -91,7 +91,7 @@ class Slot(_Strict):
     refuse: Texts = ()
 
 
-class Intent(_Strict):
+class Intent(_Strict, frozen=True):
     """Something a caller wants. With ``say`` or ``go`` it is understood everywhere, else where a node lists it."""
 
     phrases: tuple[str, ...] = ()
@@ -103,7 +103,7 @@ class Intent(_Strict):
     key: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#]?$")] = ""
 
 
-class SayNode(_Strict, tag_field="kind", tag="say"):
+class SayNode(_Strict, frozen=True, tag_field="kind", tag="say"):
     """Say something and go on."""
 
     say: Texts
@@ -112,7 +112,7 @@ class SayNode(_Strict, tag_field="kind", tag="say"):
     forget: tuple[str, ...] = ()
 
 
-class AskNode(_Strict, tag_field="kind", tag="ask"):
+class AskNode(_Strict, frozen=True, tag_field="kind", tag="ask"):
     """Ask and wait for an answer.
 
     With a ``slot`` the answer fills it and the flow goes to ``next``; a slot that is filled already is not asked for.
@@ -130,14 +130,14 @@ class AskNode(_Strict, tag_field="kind", tag="ask"):
     forget: tuple[str, ...] = ()
 
 
-class Case(_Strict):
+class Case(_Strict, frozen=True):
     """One way out of a branch: when the text of the branch reads like this."""
 
     equals: str
     go: str
 
 
-class BranchNode(_Strict, tag_field="kind", tag="branch"):
+class BranchNode(_Strict, frozen=True, tag_field="kind", tag="branch"):
     """Go on by what is known; ``value`` is a text with placeholders, such as ``{day}``; nothing known reads ``""``."""
 
     value: str
@@ -145,28 +145,28 @@ class BranchNode(_Strict, tag_field="kind", tag="branch"):
     otherwise: str
 
 
-class ToolNode(_Strict, tag_field="kind", tag="tool"):
+class ToolNode(_Strict, frozen=True, tag_field="kind", tag="tool"):
     """Hand the slots to the page under a name, and go on."""
 
     tool: str
     next: str
 
 
-class TransferNode(_Strict, tag_field="kind", tag="transfer"):
+class TransferNode(_Strict, frozen=True, tag_field="kind", tag="transfer"):
     """Offer a person. Nobody can be joined yet, so it says its words and goes on."""
 
     say: Texts
     next: str
 
 
-class SmsNode(_Strict, tag_field="kind", tag="sms"):
+class SmsNode(_Strict, frozen=True, tag_field="kind", tag="sms"):
     """Send a text message; skipped on calls from the web, which have no phone number."""
 
     text: str
     next: str
 
 
-class EndNode(_Strict, tag_field="kind", tag="end"):
+class EndNode(_Strict, frozen=True, tag_field="kind", tag="end"):
     """Say goodbye and end the call."""
 
     say: Texts = ()
@@ -175,7 +175,7 @@ class EndNode(_Strict, tag_field="kind", tag="end"):
 Node = SayNode | AskNode | BranchNode | ToolNode | TransferNode | SmsNode | EndNode
 
 
-class AgentDocument(_Strict, kw_only=True):
+class AgentDocument(_Strict, frozen=True, kw_only=True):
     """One agent in one version."""
 
     id: Identifier

@@ -76,7 +76,7 @@ def _explain(error: str, raw: Any, path: Path) -> Finding:
     parsed = _AT.fullmatch(error)
     assert parsed is not None
     what = parsed["what"]
-    path += tuple(_steps(parsed["path"] or "", raw))
+    path += tuple(_steps(parsed["path"] or ""))
     if (unknown := _UNKNOWN.fullmatch(what)) is not None:
         return (*path, unknown["field"]), _unknown(unknown["field"], _fields_near(path, raw))
     if (missing := _MISSING.fullmatch(what)) is not None:
@@ -86,7 +86,7 @@ def _explain(error: str, raw: Any, path: Path) -> Finding:
     return path, f"{what[0].lower()}{what[1:]}; correct the value"
 
 
-def _steps(path: str, raw: Any) -> Iterator[str]:
+def _steps(path: str) -> Iterator[str]:
     """``.on[...]`` as keys; msgspec does not say which key of a table it means, so the path ends there."""
     for step in re.findall(r"[A-Za-z_]\w*|\[\d+\]|\[\.\.\.\]", path):
         if step.startswith("["):

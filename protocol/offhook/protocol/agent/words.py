@@ -12,11 +12,14 @@ import unicodedata
 MAX_TEXT = 2_000
 MAX_WORDS = 60
 
-ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_CARDINALS = (
+    "zero one two three four five six seven eight nine ten eleven twelve "
+    "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+#: The numbers from 0 to 19, and the tens from 20 on.
+ONES = tuple(_CARDINALS.split())
+TENS = tuple(_TENS.split())
 
 _CONTRACTIONS = {
     "can't": "can not",
@@ -37,7 +40,7 @@ _CONTRACTIONS = {
     "bye-bye": "bye",
 }
 #: ``'s`` is "is" after these; elsewhere it is a possessive.
-_IS = frozenset("what who that where when how it there here he she".split())
+_IS = frozenset({"what", "who", "that", "where", "when", "how", "it", "there", "here", "he", "she"})
 _ENDINGS = (("n't", "not"), ("'re", "are"), ("'m", "am"), ("'ll", "will"), ("'d", "would"), ("'ve", "have"))
 
 _HALF_OF_DAY = re.compile(r"(?<![a-z])([ap])(?:\.\s?m\b\.?|\sm\b)")

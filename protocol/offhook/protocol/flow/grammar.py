@@ -23,14 +23,17 @@ from offhook.protocol.speech import Hints
 #: Most sample sentences.
 MAX_SENTENCES = 2_000
 
+#: Hours in an order in which appointments are likely.
+_HOURS = ("nine", "ten", "eleven", "two", "three", "four", "one", "five", "six", "seven", "eight", "twelve")
 _HEADER = "#JSGF V1.0;\ngrammar now;\n"
 _SAMPLES: dict[str, tuple[str, ...]] = {
     "day": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "today", "tomorrow"),
     "time": (
         *(say_time(f"{hour:02}:{minute:02}") for hour in range(8, 20) for minute in (0, 30)),
-        *(f"{hour} {half}" for hour in "nine ten eleven one two three four five six".split() for half in ("am", "pm")),
-        *"nine ten eleven noon one two three four five six".split(),
-        *(f"half past {hour}" for hour in "nine ten one two three four".split()),
+        *(f"{hour} {half}" for hour in _HOURS for half in ("am", "pm")),
+        *(f"half past {hour}" for hour in _HOURS),
+        *_HOURS,
+        "noon",
     ),
     "number": ("two", "three", "five", "ten", "twenty", "forty two"),
     "phone": (

@@ -24,6 +24,8 @@ class FlowState(msgspec.Struct, frozen=True, kw_only=True):
     #: Answers in a row that were not understood, and silences in a row.
     repairs: int = 0
     silences: int = 0
+    #: Digits of a telephone number that were dialed so far.
+    dialed: str = ""
     #: The question the caller was taken away from.
     back: str = ""
     #: What was said in the last turn, for "say that again".
@@ -32,7 +34,7 @@ class FlowState(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
     #: How often each text was used, so that its variants take turns.
     used: dict[str, int] = {}
-    #: The call was asked to end.
+    #: The call was asked to end; it goes on if the caller still says something.
     finished: bool = False
 
     def but(self, **changes: Any) -> "FlowState":

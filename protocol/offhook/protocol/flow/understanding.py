@@ -11,7 +11,7 @@ import msgspec
 
 from offhook.protocol.agent.document import AgentDocument, AskNode, answers_of, is_global
 from offhook.protocol.agent.phrases import Flat, Literal, expansions, parse_phrase
-from offhook.protocol.agent.words import words
+from offhook.protocol.agent.words import ONES, words
 from offhook.protocol.flow.matching import Slots, match
 from offhook.protocol.flow.state import FlowState
 from offhook.protocol.flow.values import readings
@@ -25,14 +25,16 @@ SAMPLES = 24
 #: Words a name may have when it is given freely.
 NAME_WORDS = 3
 
-_LEAD = frozenset("um uh well so okay hi hello hey oh and please yes just actually".split())
-_TAIL = frozenset("please thank you then now okay".split())
-_LIGHT = frozenset(
+_COURTESY = "um uh well so okay hi hello hey oh and please yes just actually"
+_INNER = (
     "a an the to of on at in for is are am do does did i you your my me we us it that this be would will can could "
-    "please like want need have has and or so there just about our with by some any get got".split()
+    "please like want need have has and or so there just about our with by some any get got"
 )
-_QUESTION = frozenset("what when where who how why which".split())
-_BARE = frozenset("one two three four five six seven eight nine ten eleven twelve".split())
+_LEAD = frozenset(_COURTESY.split())
+_TAIL = frozenset({"please", "thank", "you", "then", "now", "okay"})
+_LIGHT = frozenset(_INNER.split())
+_QUESTION = frozenset({"what", "when", "where", "who", "how", "why", "which"})
+_BARE = frozenset(ONES[1:13])
 
 
 class Understood(msgspec.Struct, frozen=True):

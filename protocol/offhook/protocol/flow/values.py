@@ -15,15 +15,16 @@ Reading = tuple[int, str]
 #: Fewest and most digits of a telephone number.
 PHONE = (5, 15)
 
-#: First names a grammar can hear; written and freely recognized names need not be among them.
-NAMES = (
+_FIRST_NAMES = (
     "adam alan alex alice amanda amy andrea andrew angela anna anne anthony barbara ben brian carol charles chris "
-    "christine daniel david diana donna edward elizabeth emily emma eric eva frank george grace hannah harry helen henry "
-    "ian jack jacob james jane jason jennifer jessica jim joe john jonathan joseph julia karen kate kevin laura leo linda "
-    "lisa lucy maria mark martha martin mary matthew michael mike nancy nick nina oliver olivia oscar pat patrick paul "
-    "peter rachel rebecca richard robert rose ruth sam sandra sarah scott sophia stephen steve susan teresa thomas tim "
-    "tom victoria walter william"
-).split()
+    "christine daniel david diana donna edward elizabeth emily emma eric eva frank george grace hannah harry "
+    "helen henry ian jack jacob james jane jason jennifer jessica jim joe john jonathan joseph julia karen kate "
+    "kevin laura leo linda lisa lucy maria mark martha martin mary matthew michael mike nancy nick nina oliver "
+    "olivia oscar pat patrick paul peter rachel rebecca richard robert rose ruth sam sandra sarah scott sophia "
+    "stephen steve susan teresa thomas tim tom victoria walter william"
+)
+#: First names a grammar can hear; written and freely recognized names need not be among them.
+NAMES = tuple(_FIRST_NAMES.split())
 
 _HOURS = {number_words(hour): hour for hour in range(1, 13)}
 _NUMBERS = {tuple(number_words(number).split()): number for number in range(100)}

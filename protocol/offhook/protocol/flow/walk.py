@@ -9,16 +9,19 @@ over what tools have to tell), because the caller did not want the words but wha
 """
 
 import json
+from collections.abc import Collection
 
 from offhook.protocol.agent import document as doc
-from offhook.protocol.agent.document import AgentDocument, AskNode, Flow, Texts, variants
-from offhook.protocol.agent.hours import is_open, say_day, say_week
-from offhook.protocol.agent.templates import fill, placeholders
+from offhook.protocol.agent.checks import targets
+from offhook.protocol.agent.document import AgentDocument, AskNode, Flow, Texts
+from offhook.protocol.agent.hours import is_open
+from offhook.protocol.agent.words import ONES
 from offhook.protocol.call.states import EndReason
 from offhook.protocol.errors import OffhookError
+from offhook.protocol.flow.speaking import choose, filled
 from offhook.protocol.flow.state import PATH_LENGTH, FlowState, Step
 from offhook.protocol.flow.understanding import Understood, understand
-from offhook.protocol.flow.values import spoken
+from offhook.protocol.flow.values import PHONE
 from offhook.protocol.speech import BrainAction, Finish, Heard, Say, Tell
 
 Steps = tuple[Step, ...]
@@ -43,13 +46,11 @@ def open_flow(document: AgentDocument, variables: dict[str, str], *, today: str 
 
 
 def hear(document: AgentDocument, state: FlowState, heard: Heard) -> Steps:
-    """The caller said (typed, dialed) something."""
-    walk = _Walk(document, state)
-    if state.finished:
-        walk.do(Finish(EndReason.AGENT_COMPLETED))
-        return walk.done()
+    """The caller said (typed, dialed) something; also into the goodbye, and then the conversation goes on."""
+    walk = _Walk(document, state.but(finished=False, silences=0))
     walk.settle()
-    walk.set(silences=0)
+    if walk.dial(heard.text.strip()):
+        return walk.done()
     found = understand(document, walk.state, heard)
     if found is None:
         walk.repair()
@@ -67,6 +68,8 @@ def wait(document: AgentDocument, state: FlowState) -> Steps:
         return walk.done()
     walk.settle()
     walk.set(silences=state.silences + 1)
+    if walk.dial("#"):
+        return walk.done()
     if state.silences == 0:
         walk.say("repair.silence", document.repair.silence)
         walk.ask_again()
@@ -82,7 +85,6 @@ class _Walk:
     def __init__(self, document: AgentDocument, state: FlowState) -> None:
         self._document = document
         self._steps: list[Step] = []
-        self._quiet = False
         self.state = state.but(last=())
         self._before = state.last
 
@@ -104,29 +106,10 @@ class _Walk:
     # ── speaking ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def say(self, pool: str, texts: Texts) -> None:
-        """Say the next variant of ``texts`` whose placeholders are all known (or the next at all)."""
-        known = [text for text in variants(texts) if all(map(self._value, placeholders(text)))] or variants(texts)
-        if not known or self._quiet:
-            return
-        used = self.state.used.get(pool, 0)
-        text = fill(known[used % len(known)], self._value)
+        """Say the next variant of ``texts``."""
+        self.state, text = choose(self._document, self.state, pool, texts)
         if text:
-            self.set(used={**self.state.used, pool: used + 1}, last=(*self.state.last, text))
             self.do(Say(text))
-
-    def _value(self, placeholder: str) -> str:
-        slots, declared = self.state.slots, self._document.slots
-        match placeholder.partition("."):
-            case ("agent", _, ""):
-                return self._document.name
-            case ("hours", _, ""):
-                return say_week(self._document.opening)
-            case ("hours", _, slot):
-                return say_day(self._document.opening, slots[slot]) if slot in slots else ""
-            case (name, _, _) if name in declared:
-                return spoken(declared[name], slots[name]) if name in slots else ""
-            case (name, _, _):
-                return " ".join(self.state.variables.get(name, "").split())
 
     # ── going ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -144,9 +127,9 @@ class _Walk:
                 name = self._pass(name, node)
             ask = False
 
-    def _arrive(self, name: str, forget: tuple[str, ...]) -> None:
-        slots = {slot: value for slot, value in self.state.slots.items() if slot not in forget}
-        self.set(node=name, slots=slots, path=(*self.state.path, name)[-PATH_LENGTH:])
+    def _arrive(self, name: str, forgotten: Collection[str]) -> None:
+        path = (*self.state.path, name)[-PATH_LENGTH:]
+        self.state = forget(self.state, forgotten).but(node=name, path=path, dialed="")
 
     def _pass(self, name: str, node: doc.Node) -> str:
         """Do what a node that does not wait does; returns the node that follows."""
@@ -166,7 +149,7 @@ class _Walk:
     def _following(self, node: doc.Node) -> str:
         match node:
             case doc.BranchNode(value=value, cases=cases, otherwise=otherwise):
-                reads = fill(value, self._value)
+                reads = filled(self._document, self.state, value)
                 return next((case.go for case in cases if case.equals.lower() == reads.lower()), otherwise)
             case AskNode() | doc.EndNode():
                 return ""
@@ -186,7 +169,6 @@ class _Walk:
 
     def settle(self) -> None:
         """Walk on in silence from where an interruption left the flow, up to a question or the last words."""
-        self._quiet = True
         while not isinstance(node := self._document.nodes[self.state.node], AskNode | doc.EndNode):
             following = self._target(self._following(node))
             reached = self._document.nodes[following]
@@ -195,14 +177,29 @@ class _Walk:
                 self.do(Tell(reached.tool, json.dumps(self.state.slots)))
             elif isinstance(reached, AskNode) and reached.slot in self.state.slots and reached.slot:
                 self._arrive(following, (reached.slot,))
-        self._quiet = False
+
+    def dial(self, key: str) -> bool:
+        """Take a key of the dialpad as a digit of the telephone number that is asked for; ``#`` ends the number."""
+        node = self._document.nodes[self.state.node]
+        if not isinstance(node, AskNode) or not node.slot or self._document.slots[node.slot].type != "phone":
+            return False
+        dialed = self.state.dialed
+        if len(key) == 1 and key in "0123456789" and len(dialed) < PHONE[1]:
+            self.set(dialed=dialed + key)
+            self.do(Say(ONES[int(key)]))
+            return True
+        if key != "#" or len(dialed) < PHONE[0]:
+            return False
+        self.set(dialed="", repairs=0)
+        self.follow(Understood(None, {node.slot: dialed}))
+        return True
 
     # ── answering ──────────────────────────────────────────────────────────────────────────────────────────────
 
     def follow(self, found: Understood) -> None:
         """Act on what was understood."""
         node = self._document.nodes[self.state.node]
-        refused = self._learn(found.slots)
+        self.state, refused = learn(self._document, self.state, found.slots)
         if found.intent is None:
             assert isinstance(node, AskNode)
             following = self.state.node if node.slot and node.slot not in self.state.slots else self._target(node.next)
@@ -211,7 +208,7 @@ class _Walk:
             self._go(node.on[found.intent], refused)
         else:
             intent = self._document.intents[found.intent]
-            if intent.go and intent.go not in {doc.BACK, doc.REPEAT} and isinstance(node, AskNode):
+            if intent.go and isinstance(node, AskNode) and not leads_back(node):
                 self.set(back=self.state.node)
             self.say(f"intents.{found.intent}.say", intent.say)
             if intent.go:
@@ -231,7 +228,7 @@ class _Walk:
             self._arrive(following, ())
         for name in refused:
             self.say(f"slots.{name}.refuse", self._document.slots[name].refuse)
-        self._forget(refused)
+        self.state = forget(self.state, refused)
         self.enter(following)
 
     def _repeat(self) -> None:
@@ -241,23 +238,6 @@ class _Walk:
         if not self._before:
             self.ask_anew()
 
-    def _learn(self, slots: dict[str, str]) -> list[str]:
-        """Fill slots; returns those outside the opening hours, whose values stay until they were refused aloud."""
-        self.set(slots={**self.state.slots, **slots})
-        known, refused = self.state.slots, list[str]()
-        # Days before times: a time is not blamed for its day.
-        for name, slot in sorted(self._document.slots.items(), key=lambda each: each[1].type):
-            if not slot.open or name not in known:
-                continue
-            day = known.get(slot.day) if slot.type == "time" else known[name]
-            time = known[name] if slot.type == "time" else None
-            if slot.day not in refused and not is_open(self._document.opening, day, time):
-                refused.append(name)
-        return refused
-
-    def _forget(self, names: list[str]) -> None:
-        self.set(slots={name: value for name, value in self.state.slots.items() if name not in names})
-
     # ── not understanding ──────────────────────────────────────────────────────────────────────────────────────
 
     def repair(self) -> None:
@@ -266,12 +246,13 @@ class _Walk:
         self.set(repairs=self.state.repairs + 1)
         offered = here == repair.offer or not repair.offer
         if isinstance(self._document.nodes[here], doc.EndNode):
+            # The words went into the goodbye, and it still holds.
             self.enter(here)
         elif self.state.repairs == 1 or (self.state.repairs == 2 and not repair.offer):
             self.say("repair.unclear", repair.unclear)
             self.ask_again()
         elif not offered:
-            self.set(back=here, repairs=0)
+            self.set(back=self.state.back if leads_back(self._document.nodes[here]) else here, repairs=0)
             self.say("repair.unclear", repair.unclear)
             self.enter(repair.offer, ask=True)
         else:
@@ -283,6 +264,8 @@ class _Walk:
         node = self._document.nodes[self.state.node]
         if isinstance(node, AskNode):
             self.say(f"nodes.{self.state.node}.say", node.say)
+        else:
+            self.enter(self.state.node)
 
     def ask_again(self) -> None:
         """The present question, in other words where the document has them."""
@@ -291,3 +274,30 @@ class _Walk:
         if isinstance(node, AskNode):
             field, texts = ("again", node.again) if node.again else ("say", node.say)
             self.say(f"nodes.{name}.{field}", texts)
+        else:
+            self.enter(name)
+
+
+def learn(document: AgentDocument, state: FlowState, slots: dict[str, str]) -> tuple[FlowState, list[str]]:
+    """Fill slots; the names are those outside the opening hours, whose values stay until they were refused aloud."""
+    state = state.but(slots={**state.slots, **slots})
+    refused: list[str] = []
+    # Days before times: a time is not blamed for its day.
+    for name, slot in sorted(document.slots.items(), key=lambda each: each[1].type):
+        if not slot.open or name not in state.slots or slot.day in refused:
+            continue
+        value = state.slots[name]
+        day, time = (state.slots.get(slot.day), value) if slot.type == "time" else (value, None)
+        if not is_open(document.opening, day, time):
+            refused.append(name)
+    return state, refused
+
+
+def forget(state: FlowState, names: Collection[str]) -> FlowState:
+    """Empty slots."""
+    return state.but(slots={name: value for name, value in state.slots.items() if name not in names})
+
+
+def leads_back(node: doc.Node) -> bool:
+    """True for a node that is a detour itself: from there, "back" stays what it was."""
+    return any(target == doc.BACK for _path, target in targets(node))

@@ -27,7 +27,7 @@ def open_agents(folder: Path | None, *, clock: Clock | None = None) -> "FolderAg
     """
     agents = FolderAgents(clock)
     for file in sorted(folder.glob("*.toml")) if folder is not None else ():
-        agents.add(file.read_text(encoding="utf-8"), file=str(file))
+        agents.add(_read(file), file=str(file))
     demo = load_agent(_demo_text(), file=DEMO)
     if demo.id not in agents.ids():
         agents.add(_demo_text(), file=DEMO)
@@ -41,6 +41,13 @@ def install_demo(folder: Path) -> Path:
     if not file.exists():
         file.write_text(_demo_text(), encoding="utf-8")
     return file
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DocumentError(str(file), (Problem(1, "", "this is not UTF-8 text; save it as UTF-8"),)) from error
 
 
 def _demo_text() -> str:
@@ -84,7 +91,12 @@ class FolderAgents:
         """What a voice node must know of an agent. Raises ``AgentNotFound``."""
         found = self.document(agent, version)
         return Profile(
-            agent=agent, version=found.version, name=found.name, voice=found.voice, patience=found.limits.patience
+            agent=agent,
+            version=found.version,
+            name=found.name,
+            voice=found.voice,
+            patience=found.limits.patience,
+            max_duration=found.limits.max_duration,
         )
 
     def brain(self, agent: str, version: str, *, variables: dict[str, str]) -> Brain:
