@@ -17,14 +17,14 @@ def store_file(data: Path) -> Path:
     return data / "offhook.db"
 
 
-def open_engine(place: str | Path) -> Engine:
+def open_engine(place: str | Path, *, busy: float = BUSY_SECONDS) -> Engine:
     """An engine for a database URL, or for the path of an SQLite file (its folder is made)."""
     url = _url(place)
     if url.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    engine = create_engine(url, connect_args={"timeout": busy})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, Select, bindparam, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from offhook.protocol.call import Call, LogEntry
 from offhook.protocol.record import (
@@ -139,11 +139,18 @@ _LINES = (
 )
 
 
+#: Faults of the database and the way to it (a file that is no database comes as a plain DatabaseError); their other
+#: kinds (ProgrammingError, IntegrityError ...) are bugs of ours.
+_OUTSIDE = frozenset({OperationalError, InterfaceError, DatabaseError})
+
+
 @contextmanager
 def _away() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as error:
+    except DBAPIError as error:
+        if type(error) not in _OUTSIDE:
+            raise
         raise RecordsAway(f"The database does not answer: {error.orig}") from error
 
 
