@@ -1,0 +1,38 @@
+# Recipes for people who work on offhook. Run them with: uv run just <recipe>
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# The environment that uv made for this checkout, however just was started.
+export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+
+# List the recipes.
+default:
+    @just --list
+
+# What must hold before a commit: style, types, layers, drawings.
+check:
+    ruff check
+    ruff format --check
+    mypy -p offhook.protocol -p offhook.actors -p offhook.simulation -p offhook.services -p offhook.web
+    mypy docs/drawings.py tests/provision.py
+    python -m pytest tests/test_layers.py
+    python docs/drawings.py --check
+
+# Install what the tests need beside Python packages, check, and run all tests.
+test *arguments:
+    python tests/provision.py
+    just check
+    python -m pytest {{ arguments }}
+
+# Mend what tools can mend: style, and the drawings.
+fix: docs
+    ruff check --fix
+    ruff format
+
+# Draw the states of calls and turns from their tables.
+docs:
+    python docs/drawings.py
+
+# Run a benchmark, bench/<name>.py; without a name, list them.
+bench name="" *arguments:
+    @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}
