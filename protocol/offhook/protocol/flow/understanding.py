@@ -74,8 +74,8 @@ def understand(document: AgentDocument, state: FlowState, heard: Heard) -> Under
     if not heard.trusted:
         return None
     found = _exactly(document, state, said) or _by_key(document, heard.text.strip())
-    if found is None and (bare := _bare(said)) != said:
-        found = _exactly(document, state, bare)
+    for bare in _without_courtesy(said):
+        found = found or _exactly(document, state, bare)
     return found or _roughly(document, state, said) or _as_name(document, state, said)
 
 
@@ -96,14 +96,15 @@ def _by_key(document: AgentDocument, text: str) -> Understood | None:
     return next((Understood(name, {}) for name in key), None)
 
 
-def _bare(said: tuple[str, ...]) -> tuple[str, ...]:
-    """Without words of courtesy at either end."""
+def _without_courtesy(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Without words of courtesy at the end, then at both ends."""
     begin, end = 0, len(said)
-    while begin < end and said[begin] in _LEAD:
-        begin += 1
     while end > begin and said[end - 1] in _TAIL:
         end -= 1
-    return said[begin:end]
+    yield said[:end]
+    while begin < end and said[begin] in _LEAD:
+        begin += 1
+    yield said[begin:end]
 
 
 # ── roughly ────────────────────────────────────────────────────────────────────────────────────────────────────────
