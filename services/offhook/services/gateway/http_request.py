@@ -85,6 +85,9 @@ async def read_request(stream: trio.abc.ReceiveStream, limits: Limits) -> Incomi
         if isinstance(event, Request):
             trailing = connection.trailing_data[0]
             request = IncomingRequest(event, bytes(raw), trailing, connection)
+            # h11 bounds a head that is incomplete; one that came in a single piece is measured here.
+            if len(raw) - len(trailing) > limits.head_bytes:
+                raise BadRequest(431, "bad_request", f"The head may have at most {limits.head_bytes} bytes.")
             _check(request)
             return request
         if isinstance(event, ConnectionClosed):
