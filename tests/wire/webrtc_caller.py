@@ -47,6 +47,13 @@ class _Microphone(MediaStreamTrack):
         return frame
 
 
+class _Nowhere:
+    """A transport that loses everything."""
+
+    def sendto(self, data: bytes, address: object) -> None:
+        """Lose it."""
+
+
 class WebRtcCaller:
     """One caller. ``offer``, ``accept`` the answer, ``say`` something, look at ``heard``; ``close`` or use as context.
 
@@ -143,6 +150,14 @@ class WebRtcCaller:
         """Stop sending and receiving without a word, as a phone in a tunnel does."""
         for protocol in self._ice._protocols:
             protocol.transport.abort()
+
+    def mute_network(self, muted: bool) -> None:
+        """Lose every packet this caller sends, until it is unmuted."""
+        protocol = self._ice._protocols[0]
+        if muted:
+            self._transport, protocol.transport = protocol.transport, _Nowhere()
+        else:
+            protocol.transport = self._transport
 
     def _track(self, track: MediaStreamTrack) -> None:
         self._reader = asyncio.create_task(self._read(track))

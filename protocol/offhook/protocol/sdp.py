@@ -120,7 +120,14 @@ def check_offer(
     where a line is to blame. Nothing else is raised, whatever ``sdp`` holds.
     """
     session, media = _split(sdp, max_bytes, max_media)
-    count = len(session.all("candidate")) + sum(len(m.all("candidate")) for m in media)
+    sections = tuple(_section(m) for m in media)
+    mids = [s.mid for s in sections if s.mid is not None]
+    if len(set(mids)) < len(mids):
+        _invalid(media[-1].number, "Two media sections have the same a=mid.")
+    audio, opus = _choose_audio(media, sections)
+    chosen = media[audio]
+    # Sections that are refused do not count: a browser repeats every candidate in each section.
+    count = len(chosen.all("candidate"))
     if count > max_candidates:
         raise Refusal(
             Reason.TOO_MANY_CANDIDATES,
@@ -128,12 +135,6 @@ def check_offer(
             count=count,
             limit=max_candidates,
         )
-    sections = tuple(_section(m) for m in media)
-    mids = [s.mid for s in sections if s.mid is not None]
-    if len(set(mids)) < len(mids):
-        _invalid(media[-1].number, "Two media sections have the same a=mid.")
-    audio, opus = _choose_audio(media, sections)
-    chosen = media[audio]
     digits, digits_rate = _digits(chosen, sections[audio])
     ufrag = _matching("ice-ufrag", _UFRAG, chosen, session)
     pwd = _matching("ice-pwd", _PWD, chosen, session)

@@ -49,6 +49,8 @@ class AiortcPeer:
         self._path: Path | None = None
         self._audio: CallAudio | None = None
         self._offer: Offer | None = None
+        # Kept here too, for a call that is on hold when its new connection is answered.
+        self._held = False
         self._answered = anyio.Event()
         self._candidates = 0
         self._recent: deque[float] = deque(maxlen=MAX_CANDIDATE_RATE)
@@ -63,14 +65,16 @@ class AiortcPeer:
         checked = check_offer(offer, **self._allow)
         ssrc = secrets.randbits(32)
         path = Path(self._addresses, self._certificate, self._rtp, self._rtcp)
-        self._path = path
         try:
             transport = await path.open()
         except PathFailed as exc:
             raise Refusal(exc.reason, exc.message) from exc
+        self._path = path
         self._offer = checked
         self._candidates = len(checked.candidates)
         self._audio = CallAudio(checked, ssrc, self._link, path.send, self._press)
+        if self._held:
+            self._audio.hold()
         self._answered.set()
         return write_answer(checked, transport, ssrc)
 
@@ -78,15 +82,14 @@ class AiortcPeer:
         """A trickled candidate; an implausible one is dropped silently. Never raises."""
         if self._path is None or self._offer is None or not self._is_for_audio(candidate, self._offer):
             return
+        checked = check_candidate(candidate.candidate, **self._allow)
         now = asyncio.get_running_loop().time()
         full = len(self._recent) == MAX_CANDIDATE_RATE and now - self._recent[0] < 1.0
-        if full or self._candidates >= MAX_CANDIDATES:
+        if checked is None or full or self._candidates >= MAX_CANDIDATES:
             return
         self._recent.append(now)
         self._candidates += 1
-        checked = check_candidate(candidate.candidate, **self._allow)
-        if checked is not None:
-            await self._path.add_candidate(checked)
+        await self._path.add_candidate(checked)
 
     async def next_event(self) -> PeerEvent:
         """The next thing that happened to the connection."""
@@ -94,11 +97,13 @@ class AiortcPeer:
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""
+        self._held = True
         if self._audio is not None:
             self._audio.hold()
 
     def resume(self) -> None:
         """Undo ``hold``."""
+        self._held = False
         if self._audio is not None:
             self._audio.resume()
 
