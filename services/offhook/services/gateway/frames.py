@@ -152,8 +152,8 @@ class FrameScanner:
 
 
 def close_frame(code: int, reason: str) -> bytes:
-    """A Close frame as a client would send it, masked with zeros."""
-    payload = code.to_bytes(2, "big") + reason.encode()[:123]
+    """A Close frame as a client would send it, masked with zeros; ``reason`` is short and ASCII."""
+    payload = code.to_bytes(2, "big") + reason.encode("ascii")
     return bytes([0x80 | _CLOSE, 0x80 | len(payload), 0, 0, 0, 0]) + payload
 
 
