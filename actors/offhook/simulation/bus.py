@@ -8,6 +8,7 @@ As with the real bus, revisions are drawn from one counter per log stream and on
 a message reaches one member of a group; deliveries that are not acked come again, out of order then.
 """
 
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +22,10 @@ from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevis
 DEPTH = 1024
 #: Deliveries one durable reader may owe an ack for; no new ones are handed out beyond.
 MAX_UNACKED = 1000
+
+
+_SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
+_KEY = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -126,7 +131,9 @@ class SimulatedClient:
 
     async def publish(self, subject: str, data: bytes) -> None:
         """See ``Bus``."""
-        (await self._reach()).publish(subject, data)
+        bus = await self._reach()
+        _require(_SUBJECT, subject)
+        bus.publish(subject, data)
 
     @asynccontextmanager
     async def subscribe(self, subject: str, *, group: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -156,6 +163,7 @@ class SimulatedClient:
     async def create(self, key: str, value: bytes) -> int:
         """See ``Bus``."""
         bus = await self._reach()
+        _require(_KEY, key)
         if key in bus.kept:
             raise KeyTaken(key)
         return bus.write(key, value)
@@ -187,6 +195,11 @@ class SimulatedClient:
         """See ``Bus``."""
         bus = await self._reach()
         return [bus.kept[key] for key in sorted(bus.kept) if key.startswith(prefix)]
+
+
+def _require(allowed: re.Pattern[str], name: str) -> None:
+    if not allowed.fullmatch(name):
+        raise ValueError(f"the bus does not allow the name {name!r}")
 
 
 class _Subscription:

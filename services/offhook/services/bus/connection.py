@@ -14,24 +14,21 @@ import itertools
 import logging
 import re
 import secrets
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
-import msgspec
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from offhook.actors.ports import BusAway
-from offhook.services.bus.address import servers_of
+from offhook.services.bus.client import close_client, connect_client, why
+from offhook.services.bus.exchange import PATIENCE, Exchange, Headers, Reply, reply_of
 
 _log = logging.getLogger("offhook.bus")
 
-#: Seconds of silence until a request raises ``BusAway``.
-PATIENCE = 2.0
 #: Seconds between attempts to connect: short first, for a server that restarts.
 BACKOFF = (0.05, 0.1, 0.2, 0.5)
 #: Seconds between two looks at whether the client has died.
@@ -39,28 +36,7 @@ WATCH = 0.1
 #: Bytes that may wait for a slow socket before ``publish`` raises ``BusAway``.
 MAX_UNSENT = 8 * 1024 * 1024
 
-Headers = dict[str, str]
-
 _SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """A message as JetStream answers it."""
-
-    subject: str
-    data: bytes
-    #: Where an ack goes.
-    reply: str
-    headers: Headers
-
-    @property
-    def status(self) -> str:
-        """``404``, ``204``, ...; empty for an ordinary message."""
-        return self.headers.get("Status", "")
-
-
-def _reply(msg: Msg) -> Reply:
-    return Reply(msg.subject, msg.data, msg.reply, msg.headers or {})
 
 
 class _Listener:
@@ -82,46 +58,6 @@ class _Listener:
         if self._subscription is not None:
             with contextlib.suppress(errors.Error, OSError):
                 await self._subscription.unsubscribe()
-
-
-class Exchange:
-    """A request that waits for its answers: ``done`` is set when ``take`` has returned True for one of them."""
-
-    def __init__(self, inbox: str, subject: str, take: Callable[[Reply], bool], silence: float) -> None:
-        #: Where the answers are to be sent, if they have no subscription of their own.
-        self.inbox = inbox
-        self._subject = subject
-        self._take = take
-        self._silence = silence
-        self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
-        self._timer = self._loop.call_later(silence, self._check)
-        self.done: asyncio.Future[None] = self._loop.create_future()
-
-    def answer(self, reply: Reply) -> None:
-        """An answer has come."""
-        self._heard = self._loop.time()
-        if not self.done.done() and self._take(reply):
-            self.done.set_result(None)
-
-    def fail(self, why: str) -> None:
-        """No more answers will come: ``done`` raises ``BusAway``."""
-        if not self.done.done():
-            self.done.set_exception(BusAway(why))
-
-    def _check(self) -> None:
-        due = self._heard + self._silence
-        if due <= self._loop.time():
-            self.fail(f"no answer from {self._subject}")
-        else:
-            self._timer = self._loop.call_at(due, self._check)
-
-    def close(self) -> None:
-        """Nobody waits any more."""
-        self._timer.cancel()
-        # ``cancel`` alone would leave an exception that nobody has seen to be complained about.
-        if not self.done.cancel() and not self.done.cancelled():
-            self.done.exception()
 
 
 class Connection:
@@ -204,7 +140,7 @@ class Connection:
     async def _take_reply(self, msg: Msg) -> None:
         exchange = self._exchanges.get(msg.subject.rpartition(".")[2])
         if exchange is not None:
-            exchange.answer(_reply(msg))
+            exchange.answer(reply_of(msg))
 
     def new_inbox(self) -> str:
         """A subject nobody else uses."""
@@ -218,7 +154,7 @@ class Connection:
         """
 
         async def take(msg: Msg) -> None:
-            receive(_reply(msg))
+            receive(reply_of(msg))
 
         listener = _Listener(subject, group, take)
         try:
@@ -254,13 +190,14 @@ class Connection:
                 _log.info("bus connected", extra={"bus_client": self.name})
                 await self._prepare(client, prepare)
                 failures = 0
-                # nats-py can die without a callback (an error while it closes): look.
-                while client.is_connected:
+                # nats-py can die without a callback (an error while it closes), so there is no event to wait for.
+                while client.is_connected:  # noqa: ASYNC110
                     await anyio.sleep(WATCH)
                 self.trouble = "the connection was lost"
                 _log.warning("bus lost", extra={"bus_client": self.name})
-            except (errors.Error, OSError) as error:
-                self.trouble = _why(error)
+            except (errors.Error, OSError, ValueError) as error:
+                # ValueError: what is no INFO line at all.
+                self.trouble = why(error)
                 failures += 1
             finally:
                 self._lost()
@@ -295,51 +232,3 @@ class Connection:
         self.ready.clear()
         for exchange in self._exchanges.values():
             exchange.fail("the bus was lost while waiting for an answer")
-
-
-async def connect_client(client: Client, url: str, name: str) -> None:
-    """Connect once, within 2 s. Raises nats-py's errors, ``OSError`` and ``TimeoutError``."""
-    failures: list[Exception] = []
-
-    async def note(error: Exception) -> None:
-        failures.append(error)
-
-    try:
-        with anyio.fail_after(PATIENCE):
-            await client.connect(
-                servers_of(url),
-                name=name,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=1,
-                ping_interval=1,
-                max_outstanding_pings=2,
-                pending_size=0,
-                error_cb=note,
-            )
-    except errors.NoServersError as error:
-        raise (failures[-1] if failures else error) from error
-
-
-def _why(error: Exception) -> str:
-    match error:
-        case ConnectionRefusedError():
-            return "nothing listens there"
-        case socket.gaierror():
-            return "its host name is not known"
-        case TimeoutError() | errors.TimeoutError():
-            return "it does not answer"
-        case _:
-            return str(error).removeprefix("nats: ").strip("'") or type(error).__name__
-
-
-async def close_client(client: Client) -> None:
-    """Flush and close; a socket that does not take the rest within a second is dropped."""
-    with contextlib.suppress(errors.Error, OSError), anyio.move_on_after(1):
-        await client.close()
-    # A client that found its server stale may wait for ever in its own ``close`` for the socket to take the rest;
-    # there is no public way to let go of it.
-    writer = getattr(client._transport, "_io_writer", None)
-    if writer is not None:
-        writer.transport.abort()

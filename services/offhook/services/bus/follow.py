@@ -17,7 +17,8 @@ from offhook.actors.ports import BusAway
 from offhook.protocol.subjects import LOG_STREAM
 from offhook.services.bus import jetstream as js
 from offhook.services.bus.background import background
-from offhook.services.bus.connection import Connection, Exchange, Reply
+from offhook.services.bus.connection import Connection
+from offhook.services.bus.exchange import Exchange, Reply
 
 #: Messages of one pull.
 BATCH = 64

@@ -7,7 +7,8 @@ import msgspec
 
 from offhook.actors.ports import BusAway, Stored
 from offhook.protocol.subjects import ALL_LOGS, LOG_STREAM
-from offhook.services.bus.connection import Connection, Headers, Reply
+from offhook.services.bus.connection import Connection
+from offhook.services.bus.exchange import Headers, Reply
 
 BUCKET = "offhook"
 KEY_STREAM = f"KV_{BUCKET}"

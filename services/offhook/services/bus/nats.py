@@ -12,7 +12,8 @@ from offhook.protocol.subjects import LOG_STREAM
 from offhook.services.bus import jetstream as js
 from offhook.services.bus.address import not_reachable, servers_of
 from offhook.services.bus.background import background
-from offhook.services.bus.connection import Connection, Reply
+from offhook.services.bus.connection import Connection
+from offhook.services.bus.exchange import Reply
 from offhook.services.bus.follow import LogDelivery, Puller, Send
 from offhook.services.bus.inbox import Inbox
 
