@@ -10,7 +10,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import anyio
 import msgspec
 from litestar import Litestar, Request, Response, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from offhook.protocol.call import CallState
 from offhook.protocol.errors import Reason
@@ -104,7 +104,7 @@ class Application:
         """The page of a call."""
         return self._file(request, "pages/call/index.html")
 
-    def show_file(self, request: AnyRequest, path: str) -> Response[bytes]:
+    def show_file(self, request: AnyRequest, path: FromPath[str]) -> Response[bytes]:
         """A file of the web folder."""
         response = self._file(request, path)
         # The files are public, and a module on another site's page is fetched with CORS.
@@ -155,17 +155,17 @@ class Application:
     async def list_calls(
         self,
         request: AnyRequest,
-        limit: Annotated[int, Parameter(ge=1, le=MAX_PAGE)] = 50,
-        cursor: Annotated[str | None, Parameter(max_length=200)] = None,
-        call_state: Annotated[CallState | None, Parameter(query="state")] = None,
-        agent: Annotated[str | None, Parameter(max_length=200)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE)] = 50,
+        cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+        call_state: Annotated[CallState | None, QueryParameter(name="state")] = None,
+        agent: Annotated[str | None, QueryParameter(max_length=200)] = None,
     ) -> CallPage:
         """Calls, newest first."""
         workspace = await self._workspace(request)
         wanted = CallFilter(workspace=workspace, state=call_state, agent=agent)
         return await self._in_thread(partial(self._store.calls, wanted, limit=limit, cursor=cursor))
 
-    async def show_call(self, request: AnyRequest, call_id: str) -> CallRecord:
+    async def show_call(self, request: AnyRequest, call_id: FromPath[str]) -> CallRecord:
         """One call with its states and transcript."""
         workspace = await self._workspace(request)
         record = await self._in_thread(partial(self._store.call, call_id, exact=True))
