@@ -1,6 +1,6 @@
 """Files a browser loads: the page of a call and the modules it is made of. Plain ES modules, no build step.
 
-A server gives ``pages/call/index.html`` for ``/`` and the ``js``, ``css`` and ``svg`` files below ``FOLDER`` for ``/web/*``.
+A server gives ``pages/call/index.html`` for ``/`` and the files below ``FOLDER`` for ``/web/*``.
 """
 
 from pathlib import Path

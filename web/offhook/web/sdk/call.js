@@ -128,8 +128,8 @@ export class Call extends EventTarget {
   end() {
     if (!this._go("hangup")) return;
     if (this._sound) this._sound.setMuted(true);
-    if (!this._signaling || !this.sessionId) return this._over("ended", HANGUP);
-    this._signaling.close();
+    if (this._signaling) this._signaling.close();
+    if (!this.sessionId) return this._over("ended", HANGUP);
     this._setLimit(ENDING_LIMIT, () => this._over("ended", HANGUP));
   }
 
@@ -232,8 +232,9 @@ export class Call extends EventTarget {
 
   /** @param {CallError} error */
   _fail(error) {
+    if (!isLiving(this.state)) return;
     if (this.state !== "ending") this.error = error;
-    if (this._signaling && this.sessionId) this._signaling.close();
+    if (this._signaling) this._signaling.close();
     this._over("failed", this.state === "ending" ? HANGUP : "failed");
   }
 

@@ -17,13 +17,14 @@ export class Signaling {
     this.sessionId = "";
     /** Candidates found before the answer named the session. @type {unknown[]} */
     this._waiting = [];
+    this._onGone = onGone;
     this._socket = new WebSocket(url);
     /** Resolves when the socket is open; rejects with `server_gone`. @type {Promise<void>} */
     this.opened = new Promise((resolve, reject) => {
       this._socket.onopen = () => resolve();
       this._socket.onclose = () => {
         reject(new CallError("server_gone", "the signaling socket closed"));
-        onGone();
+        this._onGone();
       };
     });
     // Whoever awaits it gets the error; a call that was ended meanwhile does not await it any more.
@@ -65,7 +66,7 @@ export class Signaling {
 
   /** Closes the socket without another word. */
   drop() {
-    this._socket.onclose = null;
+    this._onGone = () => {};
     this._socket.onmessage = null;
     this._socket.close(1000);
   }
@@ -98,12 +99,14 @@ function parse(text) {
 }
 
 /**
- * The address as a WebSocket's: relative to the page, `wss:` where the page came over `https:`.
+ * The address as a WebSocket's: relative to the page, and `wss:` where the page came over `https:`, since a browser
+ * allows no other there.
  *
  * @param {string} address
  */
 export function socketUrl(address) {
   const url = new URL(address, location.href);
-  url.protocol = url.protocol === "https:" || url.protocol === "wss:" ? "wss:" : "ws:";
+  const secure = location.protocol === "https:" || url.protocol === "https:" || url.protocol === "wss:";
+  url.protocol = secure ? "wss:" : "ws:";
   return url.href;
 }

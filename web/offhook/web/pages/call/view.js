@@ -27,6 +27,7 @@ export class View {
   constructor(texts) {
     this._texts = texts;
     this._name = "";
+    this._startText = texts.call;
     this.start = find("start", HTMLButtonElement);
     this.mute = find("mute", HTMLButtonElement);
     this.end = find("end", HTMLButtonElement);
@@ -56,7 +57,7 @@ export class View {
     place.textContent = "";
     place.append(avatar(agent || { name: "offhook" }));
     this._transcript.nameAgent(agent ? agent.name : someone);
-    this._setStart(this._text(this._texts.call));
+    this._setStart(this._startText);
   }
 
   /** The picture of a call in its state. @param {Call | null} call */
@@ -118,9 +119,10 @@ export class View {
   /** @param {Call | null} call */
   showFloor(call) {
     const floor = call && (call.muted && call.state === "answered" && call.floor !== "speaking" ? "muted" : call.floor);
-    this._floor.hidden = !floor;
+    // Its place is kept as long as there is a call, so that nothing jumps when the agent begins to talk.
+    this._floor.hidden = !call || !isLiving(call.state);
     this._card.dataset.floor = floor || "";
-    if (floor) find("floor-words", HTMLElement).textContent = this._text(this._texts.floor[floor]);
+    find("floor-words", HTMLElement).textContent = floor ? this._text(this._texts.floor[floor]) : "";
     this.mute.setAttribute("aria-pressed", String(Boolean(call && call.muted)));
   }
 
@@ -157,9 +159,10 @@ export class View {
     this._card.classList.remove("has-talk");
   }
 
-  /** @param {string} words */
-  _setStart(words) {
-    find("start-words", HTMLElement).textContent = words;
+  /** @param {string} text */
+  _setStart(text) {
+    this._startText = text;
+    find("start-words", HTMLElement).textContent = this._text(text);
   }
 
   /** @param {string} text */
