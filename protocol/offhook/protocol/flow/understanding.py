@@ -28,7 +28,8 @@ NAME_WORDS = 3
 _COURTESY = "um uh well so okay hi hello hey oh and please yes just actually"
 _INNER = (
     "a an the to of on at in for is are am do does did i you your my me we us it that this be would will can could "
-    "please like want need have has and or so there just about our with by some any get got"
+    "please like want need have has and or so there just about our with by some any get got um uh hi hello hey well oh "
+    "tell know think maybe"
 )
 _LEAD = frozenset(_COURTESY.split())
 _TAIL = frozenset({"please", "thank", "you", "then", "now", "okay"})
