@@ -223,6 +223,15 @@ async def test_a_refused_offer_may_be_followed_by_a_good_one(engine: AiortcEngin
         await caller.wait_connected()
 
 
+async def test_a_second_offer_is_refused(engine: AiortcEngine) -> None:
+    async with WebRtcCaller() as caller, engine.open_peer(AudioLink(), echo=False) as peer:
+        offer = await caller.offer()
+        await peer.answer(offer)
+        with pytest.raises(Refusal) as caught:
+            await peer.answer(offer)
+        assert caught.value.reason is Reason.USE_REATTACH
+
+
 async def test_extra_sections_are_answered_with_port_zero(engine: AiortcEngine) -> None:
     offer = (Path(__file__).parent.parent / "protocol/offers/chromium_all.sdp").read_bytes().decode()
     async with engine.open_peer(AudioLink(), echo=False) as peer:

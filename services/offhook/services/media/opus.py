@@ -41,7 +41,8 @@ class OpusMissing(RuntimeError):
 
 
 @cache
-def _library() -> Any:
+def load_opus() -> Any:
+    """The library, loaded once. Raises ``OpusMissing``."""
     package = Path(av.__file__).parent
     inside = sorted(
         path for folder in (package.parent / "av.libs", package / ".dylibs") for path in folder.glob("libopus*")
@@ -59,7 +60,7 @@ class OpusEncoder:
     """Speech to packets: s16le mono at ``rate`` Hz."""
 
     def __init__(self, rate: int) -> None:
-        self._lib = _library()
+        self._lib = load_opus()
         error = ffi.new("int *")
         self._state = ffi.gc(self._lib.opus_encoder_create(rate, 1, _VOIP, error), self._lib.opus_encoder_destroy)
         if error[0]:
@@ -82,7 +83,7 @@ class OpusDecoder:
     """Packets to audio: s16le mono at ``rate`` Hz."""
 
     def __init__(self, rate: int) -> None:
-        self._lib = _library()
+        self._lib = load_opus()
         error = ffi.new("int *")
         self._state = ffi.gc(self._lib.opus_decoder_create(rate, 1, error), self._lib.opus_decoder_destroy)
         if error[0]:

@@ -61,15 +61,16 @@ class AiortcPeer:
     async def answer(self, offer: str) -> str:
         """Take the caller's SDP offer, return the answer. Raises ``Refusal``; after one, another offer may be made."""
         if self._path is not None:
-            raise RuntimeError("a peer answers one offer")
+            raise Refusal(Reason.USE_REATTACH, "This connection has its answer; attach a new one to the call.")
         checked = check_offer(offer, **self._allow)
         ssrc = secrets.randbits(32)
         path = Path(self._addresses, self._certificate, self._rtp, self._rtcp)
+        self._path = path
         try:
             transport = await path.open()
         except PathFailed as exc:
+            self._path = None
             raise Refusal(exc.reason, exc.message) from exc
-        self._path = path
         self._offer = checked
         self._candidates = len(checked.candidates)
         self._audio = CallAudio(checked, ssrc, self._link, path.send, self._press)
