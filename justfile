@@ -29,6 +29,12 @@ fix: docs
     ruff check --fix
     ruff format
 
+# Check the types of the browser code (needs Node.js; the product and its tests do not).
+[working-directory: 'web']
+web-check:
+    npm install --no-package-lock --no-audit --no-fund --silent
+    npx tsc --project tsconfig.json
+
 # Draw the states of calls and turns from their tables.
 docs:
     python docs/drawings.py

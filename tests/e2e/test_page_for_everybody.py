@@ -121,7 +121,7 @@ def test_a_visitor_reads_their_own_language(open_page: OpenPage, stand_in: Stand
 
 
 @pytest.mark.parametrize(("width", "height"), [(320, 568), (390, 844), (844, 390), (1440, 900)])
-def test_everything_can_be_reached_on_every_screen(
+def test_mute_and_end_are_in_sight_on_every_screen(
     open_page: OpenPage, stand_in: StandInGateway, width: int, height: int
 ) -> None:
     page = open_page(viewport={"width": width, "height": height})
@@ -132,7 +132,6 @@ def test_everything_can_be_reached_on_every_screen(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for name in ("Mute", "End"):
         button = page.get_by_role("button", name=name)
-        button.scroll_into_view_if_needed()
         box, card = button.bounding_box(), page.locator("#card").bounding_box()
         assert box and card
         assert box["y"] >= 0 and box["y"] + box["height"] <= min(height, card["y"] + card["height"]) + 1
