@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.abc
 import pytest
+from processes import children_of, lives, until
 
 from offhook.services.settings import Address, BadSetup
 from offhook.services.up import (
@@ -27,8 +28,6 @@ from offhook.services.up import (
     unused_port,
 )
 from offhook.services.up.limits import Failures
-
-SOON = 20.0
 
 #: What a child says and does: it appends its process id to a file, then follows its script.
 PRELUDE = """
@@ -53,20 +52,6 @@ def program(folder: Path, script: str, name: str = "gateway") -> Command:
 def starts(folder: Path) -> list[int]:
     file = folder / "starts"
     return [int(line) for line in file.read_text().split()] if file.exists() else []
-
-
-def lives(pid: int) -> bool:
-    try:
-        # A zombie whose parent is gone too is dead, though it still has a number.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-async def until(condition: Callable[[], object]) -> None:
-    with anyio.fail_after(SOON):
-        while not condition():
-            await anyio.sleep(0.01)
 
 
 class Run:
@@ -324,10 +309,6 @@ async def main():
 
 anyio.run(main)
 """
-
-
-def children_of(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Command modules import what they run inside their functions, so that ``offhook --help`` answers at once.
 """
 
+import io
 import sys
 from collections.abc import Sequence
 
@@ -40,6 +41,10 @@ for command in (up, run, token, calls, agents, doctor):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. A mistake of the user is one sentence on stderr, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that cannot show a letter shows something else in its place.
+            stream.reconfigure(errors="replace")
     try:
         code = offhook.main(arguments, prog_name="offhook", standalone_mode=False)
     except click.UsageError as error:

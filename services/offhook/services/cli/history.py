@@ -30,10 +30,11 @@ def calls(ctx: click.Context, data: Path, limit: int, state: str | None, agent: 
 
 @calls.command()
 @click.argument("call", metavar="ID")
+@click.option("--data", "own_data", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @click.pass_obj
-def show(data: Path, call: str, as_json: bool) -> None:
+def show(data: Path, call: str, own_data: Path | None, as_json: bool) -> None:
     """Show one call and its transcript; the first characters of its ID are enough."""
     from offhook.services.cli.calls import show_call
 
-    click.echo(show_call(data, call, as_json=as_json))
+    click.echo(show_call(own_data or data, call, as_json=as_json))
