@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.protocol.call import Call, CallState, EndReason, LogEntry, events, fold
@@ -105,6 +105,7 @@ def test_a_missing_entry_is_refused_unless_it_is_lost_for_good() -> None:
     assert over is not None and over.progress.call.state is CallState.ENDING and over.progress.seq == 3
 
 
+@settings(deadline=None)
 @given(call_logs())
 def test_the_record_agrees_with_the_call(entries: list[LogEntry]) -> None:
     record, call = fold_record(CALL, entries), fold(CALL, entries)
@@ -119,6 +120,7 @@ def test_the_record_agrees_with_the_call(entries: list[LogEntry]) -> None:
     assert [line.text for line in record.transcript] == said_texts
 
 
+@settings(deadline=None)
 @given(call_logs(), st.data())
 def test_doubles_redeliveries_and_crashes_change_nothing(entries: list[LogEntry], data: st.DataObject) -> None:
     """A projector that keeps ``Progress`` between entries, whose deliveries go back to any earlier point."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import rich_click as click
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
@@ -141,6 +141,7 @@ def test_every_reason_has_words(reason: EndReason) -> None:
     assert say_reason(CallSummary(id="x", reason=reason, failure="some_new_word")).endswith(": some new word")
 
 
+@settings(deadline=None)
 @given(call_logs(), st.integers(20, 200))
 def test_every_call_can_be_shown(entries: list[LogEntry], width: int) -> None:
     record = fold_record("6f1c2d3e-0000-4000-8000-000000000001", entries)
