@@ -230,6 +230,13 @@ async def test_a_long_log_is_read_whole_and_in_order(world: World) -> None:
         assert log[-1].revision == last
 
 
+@pytest.mark.parametrize("subject", ["offhook.call.a", "offhook.log", "offhook.log.a.b", "offhook.log.*", "x"])
+async def test_other_subjects_are_no_logs(world: World, subject: str) -> None:
+    async with world.connect("a") as a:
+        with pytest.raises(ValueError, match=r"does not allow|is not the subject of a log"):
+            await a.append(subject, b"", last=0)
+
+
 # ── keys ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -433,6 +440,8 @@ async def test_while_the_bus_is_away_everything_raises_and_afterwards_all_is_the
             with pytest.raises(BusAway):
                 async with a.subscribe("x"):
                     pass
+            async with a.follow(ALL, reader="later"):
+                pass
             await world.start()
             await wait_back(a)
             await wait_back(b)

@@ -125,13 +125,13 @@ async def test_nobody_there_is_said_without_the_password() -> None:
         with pytest.raises(
             NatsUnavailable, match=f"NATS at nats://127.0.0.1:{port} cannot be used: nothing listens"
         ) as caught:
-            await check_nats(f"nats://user:secret@127.0.0.1:{port}")
+            await check_nats(f"nats://user:secret@127.0.0.1:{port}", wait=0.5)
     assert "secret" not in str(caught.value)
 
 
 async def test_somebody_who_says_nothing_is_said(taken_port: int) -> None:
     with pytest.raises(NatsUnavailable, match="it does not answer"):
-        await check_nats(f"nats://127.0.0.1:{taken_port}")
+        await check_nats(f"nats://127.0.0.1:{taken_port}", wait=0.5)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_a_server_that_cannot_be_used_is_said(tmp_path: Path, config: str,
                 await anyio.sleep(0.02)
         url = text.partition('"nats":["')[2].partition('"')[0]
         with pytest.raises(NatsUnavailable, match=said):
-            await check_nats(url)
+            await check_nats(url, wait=0.5)
     finally:
         process.kill()
         await process.aclose()
@@ -179,6 +179,10 @@ async def test_a_server_that_stands_still_is_away_until_it_goes_on(tmp_path: Pat
         pid = server_pid(tmp_path)
         os.kill(pid, signal.SIGSTOP)
         try:
+            with anyio.move_on_after(0.1) as scope:
+                while True:
+                    await bus.get("any")
+            assert scope.cancelled_caught
             # The first requests go out and get no answer; then the connection counts as lost and nothing is sent.
             await wait_away(lambda: bus.get("any"))
             await wait_away(lambda: bus.publish("y", b"into the void"))

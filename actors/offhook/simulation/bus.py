@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 
 from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevision, WrongSequence
+from offhook.protocol.subjects import call_of_log, log
 
 #: Messages a subscription keeps for a reader that is busy; the oldest are dropped.
 DEPTH = 1024
@@ -40,7 +41,7 @@ class SimulatedBus:
     def __init__(self, *, ack_wait: float = 30.0) -> None:
         #: Seconds until an unacked delivery comes again.
         self.ack_wait = ack_wait
-        self.log: list[Stored] = []
+        self.stored: list[Stored] = []
         self.last: dict[str, int] = {}
         self.kept: dict[str, Stored] = {}
         self.revision = 0
@@ -71,8 +72,8 @@ class SimulatedBus:
         """Append to a log; the new message's revision."""
         if self.last.get(subject, 0) != last:
             raise WrongSequence(f"{subject} ends at {self.last.get(subject, 0)}, not at {last}")
-        revision = len(self.log) + 1
-        self.log.append(Stored(subject, data, revision))
+        revision = len(self.stored) + 1
+        self.stored.append(Stored(subject, data, revision))
         self.last[subject] = revision
         self.change()
         return revision
@@ -148,17 +149,21 @@ class SimulatedClient:
 
     async def append(self, subject: str, data: bytes, *, last: int) -> int:
         """See ``Bus``."""
-        return (await self._reach()).append(subject, data, last)
+        bus = await self._reach()
+        _require(_SUBJECT, subject)
+        if log(call_of_log(subject)) != subject:
+            raise ValueError(f"{subject!r} is not the subject of a log")
+        return bus.append(subject, data, last)
 
     async def read_log(self, subject: str) -> list[Stored]:
         """See ``Bus``."""
-        return [stored for stored in (await self._reach()).log if stored.subject == subject]
+        return [stored for stored in (await self._reach()).stored if stored.subject == subject]
 
     @asynccontextmanager
     async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
-        """See ``Bus``. Raises ``BusAway`` on entering."""
-        bus = await self._reach()
-        yield _Follower(self, bus, bus.readers.setdefault(reader, _Reader(bus, subjects)))
+        """See ``Bus``. Waits for the bus to come back rather than raise."""
+        await anyio.lowlevel.checkpoint()
+        yield _Follower(self, self._bus, self._bus.readers.setdefault(reader, _Reader(self._bus, subjects)))
 
     async def create(self, key: str, value: bytes) -> int:
         """See ``Bus``."""
@@ -242,9 +247,9 @@ class _Reader:
         now = anyio.current_time()
         for revision, deadline in sorted(self._owed.items()):
             if deadline <= now:
-                return self._owe(self._bus.log[revision - 1])
-        while self._position < len(self._bus.log) and len(self._owed) < MAX_UNACKED:
-            stored = self._bus.log[self._position]
+                return self._owe(self._bus.stored[revision - 1])
+        while self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED:
+            stored = self._bus.stored[self._position]
             self._position += 1
             if matches(self._subjects, stored.subject):
                 return self._owe(stored)

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 
 from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevision, WrongSequence
-from offhook.protocol.subjects import LOG_STREAM
+from offhook.protocol.subjects import LOG_STREAM, call_of_log, log
 from offhook.services.bus import jetstream as js
 from offhook.services.bus.address import not_reachable, servers_of
 from offhook.services.bus.background import background
@@ -50,7 +50,9 @@ class NatsBus:
             yield inbox
 
     async def append(self, subject: str, data: bytes, *, last: int) -> int:
-        """See ``Bus``."""
+        """See ``Bus``. Only ``offhook.log.*`` are logs, anything else raises ``ValueError``."""
+        if log(call_of_log(subject)) != subject:
+            raise ValueError(f"{subject!r} is not the subject of a log")
         try:
             return await js.store(self.connection, subject, data, last=last)
         except js.JetStreamError as error:

@@ -71,9 +71,12 @@ async def nats_server(folder: Path, *, port: int | None = None) -> AsyncIterator
             await _stop(process)
 
 
-async def check_nats(url: str) -> None:
-    """Raise ``NatsUnavailable`` with a sentence for a person if offhook cannot work with the server at ``url``."""
-    async with open_bus(url, name="offhook-check", wait=3.0):
+async def check_nats(url: str, *, wait: float = 3.0) -> None:
+    """Raise ``NatsUnavailable`` with a sentence for a person if offhook cannot work with the server at ``url``.
+
+    A server that is still starting gets ``wait`` seconds.
+    """
+    async with open_bus(url, name="offhook-check", wait=wait):
         pass
 
 
