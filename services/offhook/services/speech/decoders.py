@@ -39,7 +39,10 @@ class Sentences(msgspec.Struct, frozen=True):
 
 
 class Phones(msgspec.Struct, frozen=True):
-    """A loop of all phones, the background that a hypothesis is compared with."""
+    """A loop of all phones, the background that a hypothesis is compared with.
+
+    All phones are equally likely: the phone model in the wheel tells no more and takes half as long again.
+    """
 
 
 class Dictation(msgspec.Struct, frozen=True):
@@ -62,6 +65,8 @@ class Found(msgspec.Struct, frozen=True):
     """What one decoder made of an utterance."""
 
     text: str
+    #: False when the words stop within a sentence of the grammar.
+    whole: bool
     parts: list[Part]
     means: str
 
@@ -93,7 +98,10 @@ class Pass:
             )
             for segment in self.decoder.seg() or ()
         ]
-        return Found(hypothesis.hypstr.lower() if hypothesis else "", parts, self.decoder.get_cmn(update=True))
+        text = hypothesis.hypstr if hypothesis else ""
+        # pocketsphinx falls back to the best unfinished path when no finished one has survived.
+        whole = not isinstance(self.kind, Grammar) or bool(self.decoder.get_fsg().accept(text))
+        return Found(text.lower(), whole, parts, self.decoder.get_cmn(update=True))
 
 
 class Shelf:
@@ -135,7 +143,7 @@ def _build(kind: Kind) -> Any:
         return _decoder(dict=str(MODEL / "cmudict-en-us.dict"), lm=str(MODEL / "en-us.lm.bin"))
     decoder = _decoder(dict=None, lm=None)
     if isinstance(kind, Phones):
-        decoder.add_allphone_file("phones", str(MODEL / "en-us-phone.lm.bin"))
+        decoder.add_allphone_file("phones", None)
         decoder.activate_search("phones")
     elif isinstance(kind, Grammar):
         # An import would make the parser open files.
