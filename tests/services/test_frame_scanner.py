@@ -66,7 +66,12 @@ def test_the_deadline_covers_frame_and_message() -> None:
     assert scanner.next_frame(12.0) is not None
     assert scanner.next_frame(12.0) is None
     assert scanner.deadline == 10.0 + LIMITS.message_seconds
-    scanner.feed(b"\x80\x80\0\0\0\0", 13.0)
+    # A ping in between buys no time.
+    scanner.feed(b"\x89\x80\0\0\0\0\x80", 12.5)
+    assert scanner.next_frame(12.5) is not None
+    assert scanner.next_frame(12.5) is None
+    assert scanner.deadline == 10.0 + LIMITS.message_seconds
+    scanner.feed(b"\x80\0\0\0\0", 13.0)
     assert scanner.next_frame(13.0) is not None
     assert scanner.next_frame(13.0) is None
     assert scanner.deadline is None

@@ -346,22 +346,6 @@ async def test_unfinished_message(begun: bytes) -> None:
 
 
 @pytest.mark.anyio
-async def test_pings_do_not_keep_an_unfinished_message_alive() -> None:
-    async with caller(limits=Limits(message_seconds=0.3)) as client:
-        await client.stream.send_all(frame(TEXT, b"x", final=False))
-
-        async def ping() -> None:
-            for _ in range(15):
-                await _send_anyway(client, frame(PING))
-                await trio.sleep(0.06)
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ping)
-            assert await client.close_code() == ([], 1008)
-            nursery.cancel_scope.cancel()
-
-
-@pytest.mark.anyio
 async def test_quiet_between_messages_is_no_breach() -> None:
     async with caller(limits=Limits(message_seconds=0.05)) as client:
         for _ in range(3):

@@ -104,6 +104,7 @@ MUTANTS: dict[str, tuple[str, Reason]] = {
     "kid a path": (headed(kid="../../dev/null"), Reason.TOKEN_INVALID),
     "crit": (headed(crit=["exp"]), Reason.TOKEN_INVALID),
     "crit empty": (headed(crit=[]), Reason.TOKEN_INVALID),
+    "crit that PyJWT knows": (headed(crit=["b64"], b64=True), Reason.TOKEN_INVALID),
     "header a list": (sign([HEADER], CLAIMS), Reason.TOKEN_INVALID),
     "header a number": (sign(1, CLAIMS), Reason.TOKEN_INVALID),
     "claims a list": (sign(HEADER, [CLAIMS]), Reason.TOKEN_INVALID),
