@@ -24,6 +24,9 @@ ALL = "offhook.log.*"
 class World:
     """A server that can go away and come back, and clients of it."""
 
+    #: Seconds until a delivery comes again, where time is real.
+    ack_wait = 1.0
+
     def connect(self, name: str) -> AbstractAsyncContextManager[Bus]:
         raise NotImplementedError
 
@@ -60,7 +63,7 @@ class NatsWorld(World):
         self.port: int | None = None
 
     def connect(self, name: str) -> AbstractAsyncContextManager[Bus]:
-        return open_bus(f"nats://127.0.0.1:{self.port}", name=name, ack_wait=1.0)
+        return open_bus(f"nats://127.0.0.1:{self.port}", name=name, ack_wait=self.ack_wait)
 
     async def stop(self) -> None:
         await self.server.aclose()
@@ -366,6 +369,16 @@ async def test_what_a_dead_follower_did_not_ack_comes_again(world: World) -> Non
         async with a.follow(ALL, reader="records") as deliveries:
             again = await take_acked(deliveries, 2)
             assert sorted(again) == [b"1", b"3"]
+
+
+async def test_what_a_follower_did_not_look_at_is_there_for_the_next_at_once(world: World) -> None:
+    world.ack_wait = 300.0
+    async with world.connect("a") as a, world.connect("b") as b:
+        await fill(a, LOG, [b"1", b"2", b"3"])
+        async with b.follow(ALL, reader="records") as deliveries:
+            assert await take_acked(deliveries, 1) == [b"1"]
+        async with a.follow(ALL, reader="records") as deliveries:
+            assert sorted(await take_acked(deliveries, 2)) == [b"2", b"3"]
 
 
 async def test_followers_of_one_reader_share(world: World) -> None:
