@@ -141,7 +141,9 @@ class Shelf:
 def _build(kind: Kind) -> Any:
     if isinstance(kind, Dictation):
         return _decoder(dict=str(MODEL / "cmudict-en-us.dict"), lm=str(MODEL / "en-us.lm.bin"))
-    decoder = _decoder(dict=None, lm=None)
+    # The search of the lattice for a better path would take up to a second at the end of an utterance, and gains nothing
+    # in a grammar.
+    decoder = _decoder(dict=None, lm=None, bestpath=not isinstance(kind, Grammar))
     if isinstance(kind, Phones):
         decoder.add_allphone_file("phones", None)
         decoder.activate_search("phones")
