@@ -59,6 +59,8 @@ class Taken(msgspec.Struct, frozen=True, tag=True):
 
     source: str
     number: int
+    #: False: the call's state has no use for it, and it does not stand in the log.
+    accepted: bool = True
 
 
 Aside = Taken | AddCandidate | ShowCandidate | CallerTyped | CallerDialed | InfoReceived

@@ -27,6 +27,12 @@ class OpenMedia(Effect, frozen=True):
     caller: str | None = None
 
 
+class ReopenMedia(Effect, frozen=True):
+    """Take a new offer for this call; the new connection takes over once it is up. Answer with ``MediaPrepared``."""
+
+    sdp: str
+
+
 class HoldMedia(Effect, frozen=True):
     """Play hold audio to the caller."""
 
@@ -86,15 +92,21 @@ class SendError(Effect, frozen=True):
     message: str
 
 
+class LeaveSocket(Effect, frozen=True):
+    """The caller is on socket ``to`` now: every other socket of the call is closed."""
+
+    to: str
+
+
 class EndSignaling(Effect, frozen=True):
     """Nothing more comes: close the socket in good order."""
 
     reason: str
 
 
-ToMedia = HoldMedia | ResumeMedia | CloseMedia
+ToMedia = ReopenMedia | HoldMedia | ResumeMedia | CloseMedia
 ToAgent = RingAgent | StartAgent | HoldAgent | ResumeAgent | StopAgent
-ToSignaling = SendAnswer | Announce | SendError | EndSignaling
+ToSignaling = SendAnswer | Announce | SendError | LeaveSocket | EndSignaling
 CallEffect = OpenMedia | ToMedia | ToAgent | ToSignaling
 
 #: Every effect type, in the order the docs show them.

@@ -121,6 +121,25 @@ class InfoSent(Event, frozen=True):
     data: str
 
 
+class ToolCalled(Event, frozen=True):
+    """The agent is about to use a tool; the tool runs only once this stands in the log."""
+
+    #: Unique within the call; the tool's effect happens at most once for it.
+    id: str
+    name: str
+    #: JSON text of the arguments.
+    arguments: str
+
+
+class ToolReturned(Event, frozen=True):
+    """A tool has come to an end."""
+
+    id: str
+    #: JSON text of the result; None when the tool failed.
+    result: str | None = None
+    error: str | None = None
+
+
 class CallHeld(Event, frozen=True):
     """Somebody of the team put the caller on hold."""
 
@@ -135,6 +154,18 @@ class CallerHungUp(Event, frozen=True):
 
 class CallerDropped(Event, frozen=True):
     """The signaling socket went away without a ``close``."""
+
+
+class CallerReturned(Event, frozen=True):
+    """The caller came back to the call with a new signaling socket (G11)."""
+
+    socket: str
+
+
+class Reoffered(Event, frozen=True):
+    """The caller that came back offered new media for the call that goes on (G11)."""
+
+    sdp: str
 
 
 class ShutDown(Event, frozen=True):
@@ -166,10 +197,14 @@ CallEvent = (
     | Said
     | FloorPassed
     | InfoSent
+    | ToolCalled
+    | ToolReturned
     | CallHeld
     | CallResumed
     | CallerHungUp
     | CallerDropped
+    | CallerReturned
+    | Reoffered
     | ShutDown
     | TimedOut
 )

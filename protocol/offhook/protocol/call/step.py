@@ -153,6 +153,16 @@ def _open_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.OpenMedia:
     )
 
 
+def _reopen_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.ReopenMedia:
+    assert isinstance(event, ev.Reoffered)
+    return do.ReopenMedia(sdp=event.sdp)
+
+
+def _leave_socket(_call: Call, _after: Call, event: ev.CallEvent) -> do.LeaveSocket:
+    assert isinstance(event, ev.CallerReturned)
+    return do.LeaveSocket(to=event.socket)
+
+
 def _send_answer(_call: Call, after: Call, _event: ev.CallEvent) -> do.SendAnswer | None:
     return None if after.answer is None else do.SendAnswer(sdp=after.answer)
 
@@ -204,6 +214,8 @@ def _plain(kind: type[do.Effect]) -> Callable[[Call, Call, ev.CallEvent], Any]:
 _MAKE: dict[type[do.Effect], Callable[[Call, Call, ev.CallEvent], Any]] = {
     **{kind: _plain(kind) for kind in do.EFFECTS},
     do.OpenMedia: _open_media,
+    do.ReopenMedia: _reopen_media,
+    do.LeaveSocket: _leave_socket,
     do.SendAnswer: _send_answer,
     do.SendError: _send_error,
     do.Announce: _announce,
