@@ -39,10 +39,7 @@ class Sentences(msgspec.Struct, frozen=True):
 
 
 class Phones(msgspec.Struct, frozen=True):
-    """A loop of all phones, the background that a hypothesis is compared with.
-
-    All phones are equally likely: the phone model in the wheel tells no more and takes half as long again.
-    """
+    """A loop of all phones, the background that a hypothesis is compared with."""
 
 
 class Dictation(msgspec.Struct, frozen=True):
@@ -88,8 +85,8 @@ class Pass:
         """The best hypothesis; the decoder may then be put back."""
         self.decoder.end_utt()
         hypothesis = self.decoder.hyp()
-        # Allphone scores come without the shift that the other searches undo (SENSCR_SHIFT, 10 bits).
-        scale = 1024.0 if isinstance(self.kind, Phones) else 1.0
+        # Only scores from a lattice have the shift of the acoustic scores undone (SENSCR_SHIFT, 10 bits).
+        scale = 1024.0 if isinstance(self.kind, Phones | Grammar) else 1.0
         parts = [
             Part(
                 segment.word,
@@ -141,11 +138,11 @@ class Shelf:
 def _build(kind: Kind) -> Any:
     if isinstance(kind, Dictation):
         return _decoder(dict=str(MODEL / "cmudict-en-us.dict"), lm=str(MODEL / "en-us.lm.bin"))
-    # The search of the lattice for a better path would take up to a second at the end of an utterance, and gains nothing
-    # in a grammar.
+    # Searching the lattice for a better path takes up to a second at the end of an utterance and gains nothing in a
+    # grammar.
     decoder = _decoder(dict=None, lm=None, bestpath=not isinstance(kind, Grammar))
     if isinstance(kind, Phones):
-        decoder.add_allphone_file("phones", None)
+        decoder.add_allphone_file("phones", str(MODEL / "en-us-phone.lm.bin"))
         decoder.activate_search("phones")
     elif isinstance(kind, Grammar):
         # An import would make the parser open files.
@@ -157,7 +154,7 @@ def _build(kind: Kind) -> Any:
     else:
         lines = [words_in(line) for line in kind.lines]
         _add_words(decoder, {word for line in lines for word in line})
-        decoder.add_lm("sentences", _ngrams(" ".join(line) for line in lines))
+        _add_ngrams(decoder, "sentences", (" ".join(line) for line in lines))
         decoder.activate_search("sentences")
     return decoder
 
@@ -172,12 +169,12 @@ def _add_words(decoder: Any, words: Iterable[str]) -> None:
             decoder.add_word(word if number == 1 else f"{word}({number})", phones, False)
 
 
-def _ngrams(lines: Iterable[str]) -> Any:
+def _add_ngrams(decoder: Any, name: str, lines: Iterable[str]) -> None:
     model = ArpaBoLM(text="\n".join(line for line in lines if line), add_start=True)
     model.compute()
-    # pocketsphinx reads models from files only.
+    # Models come from files only; ``NGramModel.readfile`` would do without the decoder's language weight.
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sentences.lm"
         with path.open("w", encoding="utf-8") as out:
             model.write(out)
-        return pocketsphinx.NGramModel.readfile(str(path))
+        decoder.add_lm_file(name, str(path))
