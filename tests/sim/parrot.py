@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator, Sequence
 
 import anyio
 
-from offhook.actors.ports import AgentNotFound, Profile
+from offhook.actors.ports import AgentNotFound, Profile, Toolbox, ToolFailed
 from offhook.protocol.speech import BrainAction, Finish, Heard, Hints, Say, Tell, Voice
 
 
 class Parrot:
-    """Repeats what it hears; ``bye`` ends the call, ``think`` takes long, ``crash`` breaks it."""
+    """Repeats what it hears; ``bye`` ends the call, ``think`` takes long, ``crash`` breaks it, ``book`` uses a tool."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
 
     def hints(self) -> Hints:
         return Hints()
@@ -22,6 +25,13 @@ class Parrot:
             yield Tell("mood", '"happy"')
             yield Say("Good bye and thank you.")
             yield Finish()
+        elif heard.text == "book":
+            try:
+                booked = await self._tools.use("book", day="tuesday")
+            except ToolFailed:
+                yield Say("That did not work.")
+            else:
+                yield Say(f"You are booked for {booked['day']}.")
         elif heard.text == "crash":
             raise RuntimeError("the parrot is dead")
         elif heard.text == "think":
@@ -39,14 +49,27 @@ class Parrot:
 class Birds:
     """The agents of these tests: ``parrot``."""
 
+    def __init__(self, *, tool_seconds: float = 0.5, tool_fails: bool = False) -> None:
+        self.tool_seconds = tool_seconds
+        self.tool_fails = tool_fails
+        #: Ids of the tool uses that ran.
+        self.ran: list[str] = []
+
     def profile(self, agent: str, version: str | None = None) -> Profile:
         if agent != "parrot" or version not in {None, "1"}:
             raise AgentNotFound(f"There is no agent {agent!r} with version {version!r}.")
         return Profile(agent=agent, version="1", name="Parrot", voice=Voice(), max_duration=300.0)
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str]) -> Parrot:
+    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Parrot:
         self.profile(agent, version)
-        return Parrot()
+        return Parrot(tools)
+
+    async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:
+        await anyio.sleep(self.tool_seconds)
+        self.ran.append(use)
+        if self.tool_fails:
+            raise ToolFailed("the book is closed")
+        return arguments
 
     def ids(self) -> Sequence[str]:
         return ("parrot",)

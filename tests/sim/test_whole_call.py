@@ -182,3 +182,46 @@ def test_the_longest_duration_ends_a_call() -> None:
             assert 300 <= record.duration < 301
 
     run(scenario)
+
+
+def test_a_tool_is_logged_before_it_runs_and_answers() -> None:
+    async def scenario() -> None:
+        birds = Birds()
+        async with open_world(birds) as world:
+            call = await world.dial("parrot")
+            await _greeted(call)
+            await call.says("book")
+            await call.hears("you are booked for tuesday")
+            kinds = [type(entry.event).__name__ for entry in await world.log(call.id)]
+            assert kinds.index("ToolCalled") < kinds.index("ToolReturned")
+            assert birds.ran == [f"{call.id}:1"]
+
+    run(scenario)
+
+
+def test_a_tool_that_fails_is_told_to_the_brain() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds(tool_fails=True)) as world:
+            call = await world.dial("parrot")
+            await _greeted(call)
+            await call.says("book")
+            await call.hears("that did not work")
+
+    run(scenario)
+
+
+def test_a_caller_who_speaks_while_a_tool_runs_does_not_make_it_run_twice() -> None:
+    async def scenario() -> None:
+        birds = Birds(tool_seconds=3.0)
+        async with open_world(birds) as world:
+            call = await world.dial("parrot")
+            await _greeted(call)
+            await call.says("book")
+            await anyio.sleep(1)
+            await call.says("hello")
+            await call.hears("you said hello")
+            assert birds.ran == [f"{call.id}:1"]
+            texts = [line.text for line in (await world.record(call.id)).transcript if line.role == "caller"]
+            assert texts == ["book", "hello"]
+
+    run(scenario)

@@ -16,8 +16,9 @@ from offhook.actors.ear import Ear, EarNews, VoiceHeard, WordsHeard
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.mouth import Line, Mouth, SpeechPlayed
-from offhook.actors.ports import Brain, Bus, Clock, Profile, Recognizer, Synthesizer, VoiceDetector
+from offhook.actors.ports import Brain, Bus, Clock, Profile, Recognizer, Synthesizer, Toolbox, VoiceDetector
 from offhook.actors.reporter import Reporter, open_reporter
+from offhook.actors.toolbox import CallToolbox, RunTool
 from offhook.protocol import turn as turns
 from offhook.protocol.call import EndReason
 from offhook.protocol.call import effects as do
@@ -46,7 +47,7 @@ Letter = Envelope | EarNews | SpeechPlayed | Thought
 
 
 class AgentActor:
-    """Talks with one caller. Without a ``brain`` it answers the call and stays silent (echo mode)."""
+    """Talks with one caller. ``think`` makes its brain; without it, it answers and stays silent (echo mode)."""
 
     def __init__(
         self,
@@ -56,7 +57,8 @@ class AgentActor:
         clock: Clock,
         link: AudioLink,
         profile: Profile,
-        brain: Brain | None,
+        think: Callable[[Toolbox], Brain] | None,
+        run_tool: RunTool,
         recognizer: Recognizer,
         synthesizer: Synthesizer,
         detector: VoiceDetector,
@@ -67,7 +69,9 @@ class AgentActor:
         self._clock = clock
         self._link = link
         self._profile = profile
-        self._brain = brain
+        self._make_brain = think
+        self._run_tool = run_tool
+        self._brain: Brain | None = None
         self._recognizer = recognizer
         self._synthesizer = synthesizer
         self._detector = detector
@@ -85,6 +89,7 @@ class AgentActor:
         self._finish: EndReason | None = None
         self._reply = 0
         self._thought: anyio.CancelScope | None = None
+        self._thinking = anyio.Lock()
         self._tasks: TaskGroup
         self._ear: Ear
         self._mouth: Mouth
@@ -93,6 +98,9 @@ class AgentActor:
     async def run(self, inbox: AsyncIterator[bytes]) -> None:
         """Follow the orders in ``inbox`` until told to stop and everything said was reported."""
         async with open_reporter(self._bus, self.call, "agent") as self._reporter:
+            if self._make_brain is not None:
+                tools = CallToolbox(self.call, reporter=self._reporter, run=self._run_tool, acting=self._answered)
+                self._brain = self._make_brain(tools)
             async with anyio.create_task_group() as self._tasks:
                 self._ear = Ear(
                     self._link,
@@ -280,9 +288,11 @@ class AgentActor:
 
     async def _follow_thought(self, number: int, actions: AsyncIterator[BrainAction], scope: anyio.CancelScope) -> None:
         with scope:
-            async for action in actions:
-                await self._mailbox.put_soon(Thought(number, action))
-            await self._mailbox.put_soon(Thought(number, None))
+            # A dropped thought whose tool still runs is not over: the brain thinks one thing at a time.
+            async with self._thinking:
+                async for action in actions:
+                    await self._mailbox.put_soon(Thought(number, action))
+                await self._mailbox.put_soon(Thought(number, None))
 
     def _drop_thought(self) -> None:
         """Stop the brain; what was understood is heard again with what follows (the ear keeps the audio)."""

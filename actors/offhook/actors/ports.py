@@ -8,7 +8,7 @@ Every ``async`` method is a checkpoint and may be cancelled; cancelled calls may
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -237,6 +237,21 @@ class Brain(Protocol):
         """The caller has been silent for a while."""
 
 
+class ToolFailed(OffhookError):
+    """A tool could not do its work; the message says why, for the brain and the log."""
+
+
+class Toolbox(Protocol):
+    """What a brain can do besides talking."""
+
+    async def use(self, name: str, **arguments: Any) -> Any:
+        """Use a tool; arguments and result are what JSON can hold.
+
+        The use stands in the call's log before the tool runs, so its effect happens at most once, whatever crashes.
+        Raises ``ToolFailed``, also when the call has left the state in which an agent may act.
+        """
+
+
 class AgentNotFound(OffhookError):
     """No agent, or no such version of it."""
 
@@ -279,8 +294,14 @@ class Agents(Protocol):
     def profile(self, agent: str, version: str | None = None) -> Profile:
         """Profile of an agent (its current version). Raises ``AgentNotFound``."""
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str]) -> Brain:
-        """A brain for one call. Raises ``AgentNotFound``."""
+    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:
+        """A brain for one call, with the tools it may use. Raises ``AgentNotFound``."""
+
+    async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:
+        """Run a tool of an agent: JSON text in, JSON text out. ``use`` names this one use: a key for idempotency.
+
+        Raises ``ToolFailed``.
+        """
 
     def ids(self) -> Sequence[str]:
         """All agent ids, sorted."""

@@ -23,6 +23,14 @@ log = logging.getLogger("offhook.reporter")
 RESEND = 1.0
 
 
+class _Question:
+    """Somebody waits for what became of a fact."""
+
+    def __init__(self) -> None:
+        self.answered = anyio.Event()
+        self.accepted = False
+
+
 class Reporter:
     """Sends the facts of one source to the session of one call."""
 
@@ -30,15 +38,23 @@ class Reporter:
         self._bus = bus
         self._call = call
         self._source = source
-        self._facts: Mailbox[CallEvent] = Mailbox(1024)
-        self._confirmed = 0
+        self._facts: Mailbox[tuple[CallEvent, _Question | None]] = Mailbox(1024)
+        self._confirmed = Taken(source, 0)
         self._news = anyio.Event()
         self._open = 0
 
     def report(self, fact: CallEvent) -> None:
         """Send a fact after those before it. Raises ``MailboxFull`` when the session has not answered for long."""
         self._open += 1
-        self._facts.put(fact)
+        self._facts.put((fact, None))
+
+    async def ask(self, fact: CallEvent) -> bool:
+        """Send a fact and wait until it was taken; False when the call's state has no use for it."""
+        question = _Question()
+        self._open += 1
+        self._facts.put((fact, question))
+        await question.answered.wait()
+        return question.accepted
 
     async def wait_confirmed(self) -> None:
         """Wait until everything reported so far was taken."""
@@ -48,18 +64,21 @@ class Reporter:
     async def _send(self) -> None:
         number = 0
         while True:
-            fact = await self._facts.get()
+            fact, question = await self._facts.get()
             number += 1
             envelope = Envelope(call=self._call, source=self._source, number=number, body=fact)
-            while self._confirmed < number:
+            while self._confirmed.number < number:
                 try:
                     await self._bus.publish(subjects.session(self._call), encode(envelope))
                 except BusAway:
                     log.debug("report waits for the bus", extra={"call": self._call})
                 with anyio.move_on_after(RESEND):
-                    while self._confirmed < number:
+                    while self._confirmed.number < number:
                         await self._wait_news()
             self._open -= 1
+            if question is not None:
+                question.accepted = self._confirmed.accepted
+                question.answered.set()
             self._news.set()
 
     async def _hear(self, inbox: AsyncIterator[bytes]) -> None:
@@ -68,8 +87,8 @@ class Reporter:
                 body = decode_envelope(data).body
             except BadMessage:
                 continue
-            if isinstance(body, Taken) and body.source == self._source:
-                self._confirmed = max(self._confirmed, body.number)
+            if isinstance(body, Taken) and body.source == self._source and body.number > self._confirmed.number:
+                self._confirmed = body
                 self._news.set()
 
     async def _wait_news(self) -> None:

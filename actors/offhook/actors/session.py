@@ -63,7 +63,8 @@ class SessionActor:
         self._owner = owner
         self._seq = 0
         self._revision = 0
-        self._taken: dict[str, int] = {}
+        #: The last report taken from each source, and whether it changed something.
+        self._taken: dict[str, tuple[int, bool]] = {}
 
     async def run(self) -> None:
         """Rebuild the call from its log, then take events until it has ended. Raises ``OwnershipLost``."""
@@ -88,13 +89,16 @@ class SessionActor:
         return Report(ev.TimedOut(state=self.call.state, epoch=self.call.epoch))
 
     async def _take(self, report: Report) -> None:
-        if report.number and report.number <= self._taken.get(report.source, 0):
-            await self._confirm(report)
+        known, accepted = self._taken.get(report.source, (0, True))
+        if report.number and report.number <= known:
+            await self._confirm(report, accepted=accepted)
             return
+        accepted = True
         now = self._clock.now()
         try:
             after, effects = step(self.call, report.event, now)
         except NoEdge as error:
+            accepted = False
             log.debug("event changes nothing", extra={"call": self.call.id, "why": str(error)})
         else:
             entry = LogEntry(
@@ -112,8 +116,8 @@ class SessionActor:
             for effect in effects:
                 await self._post(effect)
         if report.number:
-            self._taken[report.source] = report.number
-            await self._confirm(report)
+            self._taken[report.source] = (report.number, accepted)
+            await self._confirm(report, accepted=accepted)
 
     async def _collect(self, inbox: AsyncIterator[bytes]) -> None:
         async for data in inbox:
@@ -145,7 +149,7 @@ class SessionActor:
             self.call, _ = step(self.call, entry.event, entry.at)
             self._seq, self._revision = entry.seq, message.revision
             if entry.number:
-                self._taken[entry.source] = entry.number
+                self._taken[entry.source] = (entry.number, True)
 
     async def _append(self, entry: LogEntry) -> None:
         """Append until it stands there; a bus that is away may have taken it, so look before giving up."""
@@ -178,8 +182,8 @@ class SessionActor:
         envelope = Envelope(call=self.call.id, owner=self._owner, seq=self._seq, body=effect)
         await self._publish(subject, envelope)
 
-    async def _confirm(self, report: Report) -> None:
-        taken = Taken(report.source, report.number)
+    async def _confirm(self, report: Report, *, accepted: bool) -> None:
+        taken = Taken(report.source, report.number, accepted)
         await self._publish(subjects.taken(self.call.id), Envelope(call=self.call.id, owner=self._owner, body=taken))
 
     async def _publish(self, subject: str, envelope: Envelope) -> None:

@@ -12,12 +12,14 @@ from offhook.actors.media import MediaActor
 from offhook.actors.ports import (
     AgentNotFound,
     Agents,
+    Brain,
     Bus,
     BusAway,
     Clock,
     MediaEngine,
     Recognizer,
     Synthesizer,
+    Toolbox,
     VoiceDetector,
 )
 from offhook.actors.reporter import Reporter, open_reporter
@@ -132,20 +134,25 @@ class VoiceNode:
     ) -> None:
         try:
             profile = self._agents.profile(order.agent, order.version)
-            brain = None
-            if order.mode != "echo":
-                brain = self._agents.brain(order.agent, order.version, variables=order.variables)
         except AgentNotFound as error:
             reporter.report(ev.AgentFailed(reason=Reason.AGENT_NOT_FOUND.value, message=str(error)))
             reporter.report(ev.AgentStopped())
             return
+
+        def think(tools: Toolbox) -> Brain:
+            return self._agents.brain(order.agent, order.version, variables=order.variables, tools=tools)
+
+        async def run_tool(name: str, arguments: str, use: str) -> str:
+            return await self._agents.run_tool(order.agent, order.version, name, arguments, use=use)
+
         agent = AgentActor(
             call,
             bus=self._bus,
             clock=self._clock,
             link=link,
             profile=profile,
-            brain=brain,
+            think=None if order.mode == "echo" else think,
+            run_tool=run_tool,
             recognizer=self._recognizer,
             synthesizer=self._synthesizer,
             detector=self._detector(),

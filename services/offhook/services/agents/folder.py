@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from offhook.actors.flow_brain import EchoBrain, FlowBrain
-from offhook.actors.ports import AgentNotFound, Brain, Clock, Profile
+from offhook.actors.ports import AgentNotFound, Brain, Clock, Profile, Toolbox, ToolFailed
 from offhook.protocol.agent import AgentDocument, DocumentError, Echo, Problem, load_agent
 from offhook.protocol.agent.document import DAYS, variants
 from offhook.protocol.agent.problems import line_of, locate
@@ -99,12 +99,16 @@ class FolderAgents:
             max_duration=found.limits.max_duration,
         )
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str]) -> Brain:
+    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:  # noqa: ARG002
         """A brain for one call. Raises ``AgentNotFound``."""
         found = self.document(agent, version)
         if isinstance(found.brain, Echo):
             return EchoBrain(greeting=variants(found.greeting), language=found.languages[0])
         return FlowBrain(found, variables=variables, today=self._today(found))
+
+    async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:  # noqa: ARG002
+        """Documents have no tools yet. Raises ``ToolFailed``."""
+        raise ToolFailed(f"agent {agent!r} has no tool {name!r}")
 
     def ids(self) -> Sequence[str]:
         """All agent ids, sorted."""
