@@ -11,11 +11,11 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offhook.actors.transcript import DeadLetter, run_records
+from offhook.actors.transcript import run_records
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
-from offhook.protocol.messages import encode
+from offhook.protocol.messages import DeadLetter, encode
 from offhook.protocol.record import fold_record
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.call_logs import call_logs

@@ -13,6 +13,7 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from offhook.actors.ear import Ear, EarNews, VoiceHeard, WordsHeard
+from offhook.actors.inbox import Inbox
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.mouth import Line, Mouth, SpeechPlayed
@@ -23,7 +24,7 @@ from offhook.protocol import turn as turns
 from offhook.protocol.call import EndReason
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
-from offhook.protocol.messages import BadMessage, CallerDialed, CallerTyped, Envelope, decode_envelope
+from offhook.protocol.messages import CallerDialed, CallerTyped, Envelope
 from offhook.protocol.speech import BrainAction, Finish, Heard, Say, Tell
 from offhook.protocol.turn import Do, TurnState
 from offhook.protocol.turn import events as tv
@@ -76,7 +77,6 @@ class AgentActor:
         self._synthesizer = synthesizer
         self._detector = detector
         self._mailbox: Mailbox[Letter] = Mailbox()
-        self._owner = 0
         self._lines = 0
         self._entered = 0.0
         self._floor = "listening"
@@ -95,7 +95,7 @@ class AgentActor:
         self._mouth: Mouth
         self._reporter: Reporter
 
-    async def run(self, inbox: AsyncIterator[bytes]) -> None:
+    async def run(self, inbox: Inbox) -> None:
         """Follow the orders in ``inbox`` until told to stop and everything said was reported."""
         async with open_reporter(self._bus, self.call, "agent") as self._reporter:
             if self._make_brain is not None:
@@ -159,19 +159,12 @@ class AgentActor:
             return await self._mailbox.get()
         return None
 
-    async def _collect(self, inbox: AsyncIterator[bytes]) -> None:
-        async for data in inbox:
-            try:
-                self._mailbox.put(decode_envelope(data))
-            except BadMessage as error:
-                log.warning("message refused", extra={"call": self.call, "why": str(error)})
+    async def _collect(self, inbox: Inbox) -> None:
+        async for envelope in inbox:
+            await self._mailbox.put_soon(envelope)
 
     def _obey(self, envelope: Envelope) -> bool:
         """Carry out an order; True when it was the last."""
-        if envelope.owner and envelope.owner < self._owner:
-            log.warning("order of an earlier owner refused", extra={"call": self.call})
-            return False
-        self._owner = max(self._owner, envelope.owner)
         match envelope.body:
             case do.RingAgent():
                 self._reporter.report(ev.AgentAnswered())
@@ -191,8 +184,6 @@ class AgentActor:
                 self._heard = Heard(text=text)
                 self._voice_began = self._voice_ended = anyio.current_time()
                 self._take(tv.Typed())
-            case _:
-                log.warning("not an order for an agent", extra={"call": self.call})
         return False
 
     def _mute(self) -> None:

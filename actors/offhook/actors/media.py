@@ -5,11 +5,11 @@ whether a lost connection ends the call is the session's decision.
 """
 
 import logging
-from collections.abc import AsyncIterator
 
 import anyio
 import msgspec
 
+from offhook.actors.inbox import Inbox
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import (
@@ -31,10 +31,8 @@ from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Refusal
 from offhook.protocol.messages import (
     AddCandidate,
-    BadMessage,
     CallerDialed,
     Envelope,
-    decode_envelope,
     encode,
 )
 
@@ -63,11 +61,10 @@ class MediaActor:
         self._link = link
         self._node = node
         self._mailbox: Mailbox[Letter] = Mailbox()
-        self._owner = 0
         self._peer: MediaPeer
         self._reporter: Reporter
 
-    async def run(self, order: do.OpenMedia, inbox: AsyncIterator[bytes]) -> None:
+    async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
         async with open_reporter(self._bus, self.call, "media") as self._reporter:
             async with (
@@ -106,10 +103,6 @@ class MediaActor:
                     self._reporter.report(_fact(letter))
 
     async def _obey(self, envelope: Envelope) -> None:
-        if envelope.owner and envelope.owner < self._owner:
-            log.warning("order of an earlier owner refused", extra={"call": self.call})
-            return
-        self._owner = max(self._owner, envelope.owner)
         match envelope.body:
             case AddCandidate():
                 await self._peer.add_candidate(envelope.body)
@@ -117,8 +110,6 @@ class MediaActor:
                 self._peer.hold()
             case do.ResumeMedia():
                 self._peer.resume()
-            case _:
-                log.warning("not an order for media", extra={"call": self.call})
 
     async def _prepare(self, offer: str) -> None:
         try:
@@ -136,12 +127,9 @@ class MediaActor:
             if isinstance(event, PeerFailed | PeerClosed):
                 return
 
-    async def _collect(self, inbox: AsyncIterator[bytes]) -> None:
-        async for data in inbox:
-            try:
-                self._mailbox.put(decode_envelope(data))
-            except BadMessage as error:
-                log.warning("message refused", extra={"call": self.call, "why": str(error)})
+    async def _collect(self, inbox: Inbox) -> None:
+        async for envelope in inbox:
+            await self._mailbox.put_soon(envelope)
 
 
 def _fact(event: PeerConnected | PeerLost | PeerFailed | PeerClosed) -> CallEvent:

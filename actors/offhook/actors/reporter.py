@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+from offhook.actors.inbox import Inbox
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway
 from offhook.protocol import subjects
 from offhook.protocol.call import CallEvent
-from offhook.protocol.messages import BadMessage, Envelope, Taken, decode_envelope, encode
+from offhook.protocol.messages import TO_REPORTER, Envelope, Taken, encode
 
 log = logging.getLogger("offhook.reporter")
 
@@ -81,12 +82,9 @@ class Reporter:
                 question.answered.set()
             self._news.set()
 
-    async def _hear(self, inbox: AsyncIterator[bytes]) -> None:
-        async for data in inbox:
-            try:
-                body = decode_envelope(data).body
-            except BadMessage:
-                continue
+    async def _hear(self, inbox: Inbox) -> None:
+        async for envelope in inbox:
+            body = envelope.body
             if isinstance(body, Taken) and body.source == self._source and body.number > self._confirmed.number:
                 self._confirmed = body
                 self._news.set()
@@ -101,8 +99,9 @@ class Reporter:
 async def open_reporter(bus: Bus, call: str, source: str) -> AsyncIterator[Reporter]:
     """A reporter that sends while the context is open; leaving it drops what was not confirmed."""
     reporter = Reporter(bus, call, source)
-    async with bus.subscribe(subjects.taken(call)) as inbox, anyio.create_task_group() as tasks:
-        tasks.start_soon(reporter._hear, inbox)
+    subject = subjects.taken(call)
+    async with bus.subscribe(subject) as stream, anyio.create_task_group() as tasks:
+        tasks.start_soon(reporter._hear, Inbox(bus, stream, subject=subject, kinds=TO_REPORTER, call=call))
         tasks.start_soon(reporter._send)
         try:
             yield reporter

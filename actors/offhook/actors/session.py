@@ -10,16 +10,15 @@ nothing may follow from it.
 """
 
 import logging
-from collections.abc import AsyncIterator
 
 import anyio
 import msgspec
 
+from offhook.actors.inbox import Inbox, send_to_dead_letters
 from offhook.actors.mailbox import Mailbox, MailboxFull, Stopped
 from offhook.actors.ports import Bus, BusAway, Clock, WrongSequence
 from offhook.protocol import subjects
 from offhook.protocol.call import (
-    EVENTS,
     Call,
     CallEffect,
     CallEvent,
@@ -32,12 +31,9 @@ from offhook.protocol.call import (
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import OffhookError
-from offhook.protocol.messages import BadMessage, Envelope, Taken, decode_envelope, encode
+from offhook.protocol.messages import TO_AGENT, TO_MEDIA, TO_SESSION, BadMessage, Envelope, Taken, decode_entry, encode
 
 log = logging.getLogger("offhook.session")
-
-_TO_MEDIA = tuple(do.ToMedia.__args__)
-_TO_AGENT = tuple(do.ToAgent.__args__)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -69,7 +65,9 @@ class SessionActor:
     async def run(self) -> None:
         """Rebuild the call from its log, then take events until it has ended. Raises ``OwnershipLost``."""
         await self._rebuild()
-        async with self._bus.subscribe(subjects.session(self.call.id)) as inbox, anyio.create_task_group() as tasks:
+        subject = subjects.session(self.call.id)
+        async with self._bus.subscribe(subject) as stream, anyio.create_task_group() as tasks:
+            inbox = Inbox(self._bus, stream, subject=subject, kinds=TO_SESSION, call=self.call.id)
             tasks.start_soon(self._collect, inbox)
             try:
                 while self.call.state is not CallState.ENDED:
@@ -119,20 +117,16 @@ class SessionActor:
             self._taken[report.source] = (report.number, accepted)
             await self._confirm(report, accepted=accepted)
 
-    async def _collect(self, inbox: AsyncIterator[bytes]) -> None:
-        async for data in inbox:
-            try:
-                envelope = decode_envelope(data)
-            except BadMessage as error:
-                log.warning("message refused", extra={"call": self.call.id, "why": str(error)})
-                continue
-            if not isinstance(envelope.body, EVENTS):
-                log.warning("not an event", extra={"call": self.call.id, "kind": type(envelope.body).__name__})
-                continue
+    async def _collect(self, inbox: Inbox) -> None:
+        async for envelope in inbox:
+            assert isinstance(envelope.body, TO_SESSION)
             try:
                 self.mailbox.put(Report(envelope.body, envelope.source, envelope.number))
             except MailboxFull:
+                # It comes again: nobody was told that it was taken.
                 log.warning("session is behind", extra={"call": self.call.id})
+            except Stopped:
+                return
 
     # ── log and bus ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,9 +139,18 @@ class SessionActor:
                 await anyio.sleep(0.5)
         self.call, self._seq, self._revision, self._taken = Call(id=self.call.id), 0, 0, {}
         for message in stored:
-            entry = msgspec.msgpack.decode(message.data, type=LogEntry)
-            self.call, _ = step(self.call, entry.event, entry.at)
-            self._seq, self._revision = entry.seq, message.revision
+            self._revision = message.revision
+            try:
+                entry = decode_entry(message.subject, message.data)
+            except BadMessage as error:
+                # No session wrote that; the call goes on without it.
+                await send_to_dead_letters(self._bus, message.subject, message.data, error, revision=message.revision)
+                continue
+            self._seq = entry.seq
+            try:
+                self.call, _ = step(self.call, entry.event, entry.at)
+            except NoEdge as error:
+                log.warning("entry passed over", extra={"call": self.call.id, "why": str(error)})
             if entry.number:
                 self._taken[entry.source] = (entry.number, True)
 
@@ -173,9 +176,9 @@ class SessionActor:
     async def _post(self, effect: CallEffect) -> None:
         if isinstance(effect, do.OpenMedia):
             subject = subjects.OPEN_CALL
-        elif isinstance(effect, _TO_MEDIA):
+        elif isinstance(effect, TO_MEDIA):
             subject = subjects.media(self.call.id)
-        elif isinstance(effect, _TO_AGENT):
+        elif isinstance(effect, TO_AGENT):
             subject = subjects.agent(self.call.id)
         else:
             subject = subjects.signaling(self.call.id)

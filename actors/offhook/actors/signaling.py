@@ -5,7 +5,6 @@ frames make sense on a socket without a call, while a call is being opened, and 
 """
 
 import logging
-from collections.abc import AsyncIterator
 from enum import StrEnum
 
 import anyio
@@ -14,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
 from offhook.actors.doorkeeper import Admitted, Doorkeeper
+from offhook.actors.inbox import Inbox
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway
 from offhook.actors.reporter import Reporter, open_reporter
@@ -23,15 +23,14 @@ from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import (
+    TO_SIGNALING,
     AddCandidate,
     Aside,
-    BadMessage,
     CallerDialed,
     CallerTyped,
     Envelope,
     InfoReceived,
     ShowCandidate,
-    decode_envelope,
     encode,
 )
 from offhook.protocol.signal import (
@@ -267,8 +266,6 @@ class SignalingActor:
             case do.EndSignaling(reason=reason):
                 await self._socket.close(CloseCode.NORMAL, reason)
                 return True
-            case _:
-                log.warning("not an order for signaling", extra={"call": order.call})
         return False
 
     async def _follow(self, call: str, *, task_status: anyio.abc.TaskStatus[None]) -> None:
@@ -277,19 +274,17 @@ class SignalingActor:
             await self._follow_call(call, task_status)
 
     async def _follow_call(self, call: str, task_status: anyio.abc.TaskStatus[None]) -> None:
+        subject = subjects.signaling(call)
         async with (
-            self._bus.subscribe(subjects.signaling(call)) as orders,
+            self._bus.subscribe(subject) as stream,
             open_reporter(self._bus, call, f"socket {self._doorkeeper.new_id()}") as self._reporter,
         ):
             task_status.started()
-            await self._collect(orders)
+            await self._collect(Inbox(self._bus, stream, subject=subject, kinds=TO_SIGNALING, call=call))
 
-    async def _collect(self, orders: AsyncIterator[bytes]) -> None:
-        async for data in orders:
-            try:
-                await self._mailbox.put_soon(decode_envelope(data))
-            except BadMessage as error:
-                log.warning("message refused", extra={"why": str(error)})
+    async def _collect(self, orders: Inbox) -> None:
+        async for order in orders:
+            await self._mailbox.put_soon(order)
 
     def _report(self, fact: CallEvent) -> None:
         assert self._reporter is not None

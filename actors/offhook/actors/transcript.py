@@ -5,17 +5,15 @@ come again rather than get lost, and the records pass over what they have. Where
 (another process read the one in front), the log itself is read: it is the call, and it has them all in order.
 """
 
-import math
 from typing import Protocol
 
 import anyio
-import msgspec
 
+from offhook.actors.inbox import send_to_dead_letters
 from offhook.actors.ports import Bus, BusAway, Delivery, Stored
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
-from offhook.protocol.call.events import Said
-from offhook.protocol.messages import MAX_BYTES, BadMessage, encode
+from offhook.protocol.messages import BadMessage, decode_entry
 from offhook.protocol.record import OutOfOrder, RecordsAway
 
 #: Name of the durable reader; all processes of the role share it.
@@ -23,8 +21,6 @@ READER = "records"
 #: Waits before trying again what is away: the first and the longest, seconds.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
-#: Last position a log can have; a call that gets there is no call.
-MAX_SEQ = 2**31 - 1
 
 
 class Records(Protocol):
@@ -36,16 +32,6 @@ class Records(Protocol):
         ``over_gap``: take it though entries before it are missing; the log has lost them. Raises ``OutOfOrder`` when
         they are missing otherwise, ``RecordsAway``.
         """
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that could not be read."""
-
-    subject: str
-    revision: int
-    #: ``too_large``, ``malformed`` or ``wrong_call``.
-    reason: str
-    detail: str
 
 
 class TranscriptActor:
@@ -70,9 +56,9 @@ class TranscriptActor:
 
     async def _take(self, delivery: Delivery) -> None:
         try:
-            entry = _read(delivery.subject, delivery.data)
+            entry = decode_entry(delivery.subject, delivery.data)
         except BadMessage as error:
-            await self._bury(delivery, error)
+            await send_to_dead_letters(self._bus, delivery.subject, delivery.data, error, revision=delivery.revision)
         else:
             await self._project(delivery.subject, entry)
         await delivery.ack()
@@ -105,10 +91,6 @@ class TranscriptActor:
             return False
         return True
 
-    async def _bury(self, delivery: Delivery, error: BadMessage) -> None:
-        letter = DeadLetter(delivery.subject, delivery.revision, error.reason, str(error))
-        await self._bus.publish(subjects.DEAD_LETTERS, encode(letter))
-
 
 async def run_records(bus: Bus, records: Records) -> None:
     """Take the logs of all calls into ``records`` until cancelled."""
@@ -128,26 +110,6 @@ class _Pause:
 
 def _readable(stored: Stored) -> LogEntry | None:
     try:
-        return _read(stored.subject, stored.data)
+        return decode_entry(stored.subject, stored.data)
     except BadMessage:
         return None
-
-
-_entry = msgspec.msgpack.Decoder(LogEntry)
-
-
-def _read(subject: str, data: bytes) -> LogEntry:
-    """The entry in ``data``. Raises ``BadMessage``."""
-    if len(data) > MAX_BYTES:
-        raise BadMessage("too_large", f"{len(data)} bytes, at most {MAX_BYTES}")
-    try:
-        entry = _entry.decode(data)
-    except (msgspec.DecodeError, RecursionError, ValueError) as error:
-        raise BadMessage("malformed", str(error)) from error
-    if entry.call != subjects.call_of_log(subject):
-        raise BadMessage("wrong_call", f"call {entry.call!r} in the log {subject!r}")
-    said = entry.event
-    times = (entry.at, said.began, said.ended) if isinstance(said, Said) else (entry.at,)
-    if not 1 <= entry.seq <= MAX_SEQ or not all(map(math.isfinite, times)):
-        raise BadMessage("malformed", "a position or a time that cannot be")
-    return entry

@@ -1,11 +1,12 @@
 """A voice node: takes new calls and runs the media and the agent of each, side by side on one audio link."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import anyio
 
 from offhook.actors.agent import AgentActor
+from offhook.actors.inbox import Inbox
 from offhook.actors.lease import RENEW, VOICES, Evicted, Lease
 from offhook.actors.link import AudioLink
 from offhook.actors.media import MediaActor
@@ -29,7 +30,7 @@ from offhook.protocol.call import CallEvent
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason
-from offhook.protocol.messages import BadMessage, decode_envelope
+from offhook.protocol.messages import TO_AGENT, TO_MEDIA, TO_VOICE, Envelope
 
 log = logging.getLogger("offhook.voice")
 
@@ -70,20 +71,15 @@ class VoiceNode:
         """Keep the node's lease and take calls; until cancelled."""
         await self._lease.join()
         async with (
-            self._bus.subscribe(subjects.OPEN_CALL, group=subjects.VOICE_GROUP) as offers,
+            self._bus.subscribe(subjects.OPEN_CALL, group=subjects.VOICE_GROUP) as stream,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(self._keep_lease)
             started()
-            async for data in offers:
-                try:
-                    envelope = decode_envelope(data)
-                except BadMessage as error:
-                    log.warning("message refused", extra={"why": str(error)})
-                    continue
-                if isinstance(envelope.body, do.OpenMedia) and envelope.call not in self._calls:
+            async for envelope in Inbox(self._bus, stream, subject=subjects.OPEN_CALL, kinds=TO_VOICE):
+                if envelope.call not in self._calls:
                     self._calls.add(envelope.call)
-                    tasks.start_soon(self._host, envelope.call, envelope.body, name=f"call {envelope.call}")
+                    tasks.start_soon(self._host, envelope, name=f"call {envelope.call}")
 
     async def wait_empty(self) -> None:
         """Wait until no call runs here."""
@@ -106,18 +102,23 @@ class VoiceNode:
                 log.warning("this node was taken for dead", extra={"node": self.node})
                 await self._lease.join()
 
-    async def _host(self, call: str, order: do.OpenMedia) -> None:
+    async def _host(self, envelope: Envelope) -> None:
         """Run one call until its media is closed."""
+        call, owner, order = envelope.call, envelope.owner, envelope.body
+        assert isinstance(order, do.OpenMedia)
+        media, agent = subjects.media(call), subjects.agent(call)
         try:
             async with (
-                self._bus.subscribe(subjects.media(call)) as to_media,
-                self._bus.subscribe(subjects.agent(call)) as to_agent,
+                self._bus.subscribe(media) as to_media,
+                self._bus.subscribe(agent) as to_agent,
                 open_reporter(self._bus, call, "node") as reporter,
                 Supervisor() as supervisor,
             ):
                 link = AudioLink()
-                self._start_agent(supervisor, reporter, link, call, order, to_agent)
-                await self._run_media(supervisor, reporter, link, call, order, to_media)
+                inbox = Inbox(self._bus, to_agent, subject=agent, kinds=TO_AGENT, call=call, owner=owner)
+                self._start_agent(supervisor, reporter, link, call, order, inbox)
+                inbox = Inbox(self._bus, to_media, subject=media, kinds=TO_MEDIA, call=call, owner=owner)
+                await self._run_media(supervisor, reporter, link, call, order, inbox)
         finally:
             self._calls.discard(call)
             self._left.set()
@@ -130,7 +131,7 @@ class VoiceNode:
         link: AudioLink,
         call: str,
         order: do.OpenMedia,
-        inbox: AsyncIterator[bytes],
+        inbox: Inbox,
     ) -> None:
         try:
             profile = self._agents.profile(order.agent, order.version)
@@ -172,7 +173,7 @@ class VoiceNode:
         link: AudioLink,
         call: str,
         order: do.OpenMedia,
-        inbox: AsyncIterator[bytes],
+        inbox: Inbox,
     ) -> None:
         media = MediaActor(call, bus=self._bus, engine=self._engine, link=link, node=self.node)
         done = anyio.Event()

@@ -5,12 +5,15 @@ owner's epoch. A few messages pass between two of the others and never touch the
 digits and information from the page.
 """
 
+import math
 from typing import TypeVar
 
 import msgspec
 
+from offhook.protocol import subjects
+from offhook.protocol.call import effects as do
 from offhook.protocol.call.effects import CallEffect
-from offhook.protocol.call.events import CallEvent
+from offhook.protocol.call.events import EVENTS, CallEvent, LogEntry, Said
 from offhook.protocol.errors import OffhookError
 
 #: Version of the envelope. A receiver ignores fields it does not know and refuses a newer version.
@@ -67,6 +70,17 @@ Aside = Taken | AddCandidate | ShowCandidate | CallerTyped | CallerDialed | Info
 Body = CallEvent | CallEffect | Aside
 
 
+#: What may come on each subject of a call.
+TO_SESSION = EVENTS
+TO_VOICE: tuple[type, ...] = (do.OpenMedia,)
+TO_MEDIA: tuple[type, ...] = (*do.ToMedia.__args__, AddCandidate)
+TO_AGENT: tuple[type, ...] = (*do.ToAgent.__args__, CallerTyped, CallerDialed, InfoReceived)
+TO_SIGNALING: tuple[type, ...] = (*do.ToSignaling.__args__, ShowCandidate)
+TO_REPORTER: tuple[type, ...] = (Taken,)
+#: What only the owner of a call may say.
+OWNED: tuple[type, ...] = (*do.EFFECTS, Taken)
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What travels on the bus."""
 
@@ -84,17 +98,40 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BadMessage(OffhookError):
-    """Bytes from the bus that are no message of ours; ``reason`` is a stable word."""
+    """Bytes from the bus that cannot be taken; ``reason`` is a stable word."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
+        self.detail = detail
 
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that could not be taken, and why."""
+
+    #: Where it was sent.
+    subject: str
+    #: ``too_large``, ``malformed``, ``unsupported_version``, ``wrong_call``, ``unexpected``, ``no_owner``,
+    #: ``stale_owner``.
+    reason: str
+    detail: str
+    #: Bytes of the message, and the first of them; all of a newer version, so that it can be read after an upgrade.
+    size: int
+    data: bytes
+    #: Position in the stream of the logs, if it came from there.
+    revision: int = 0
+
+
+#: Bytes of an unreadable message that are kept.
+KEPT_BYTES = 1024
+#: Last position a log can have; a call that gets there is no call.
+MAX_SEQ = 2**31 - 1
 
 T = TypeVar("T")
 _encoder = msgspec.msgpack.Encoder()
 _version = msgspec.msgpack.Decoder(msgspec.defstruct("Version", [("v", int, 0)]))
 _envelope = msgspec.msgpack.Decoder(Envelope)
+_entry = msgspec.msgpack.Decoder(LogEntry)
 
 
 def encode(message: object) -> bytes:
@@ -107,12 +144,45 @@ def decode_envelope(data: bytes) -> Envelope:
 
     Raises ``BadMessage`` with ``too_large``, ``malformed`` or ``unsupported_version``; never anything else.
     """
+    envelope = _decode(_envelope, data)
+    if isinstance(envelope.body, Said):
+        _check_times(envelope.body.began, envelope.body.ended)
+    return envelope
+
+
+def decode_entry(subject: str, data: bytes) -> LogEntry:
+    """Read an entry of the log ``subject``. Raises ``BadMessage`` as ``decode_envelope``, and with ``wrong_call``."""
+    entry = _decode(_entry, data)
+    if entry.call != subjects.call_of_log(subject):
+        raise BadMessage("wrong_call", f"call {entry.call!r} in the log {subject!r}")
+    _check_times(entry.at)
+    if isinstance(entry.event, Said):
+        _check_times(entry.event.began, entry.event.ended)
+    if not 1 <= entry.seq <= MAX_SEQ:
+        raise BadMessage("malformed", "a position that cannot be")
+    return entry
+
+
+def bury(subject: str, data: bytes, error: BadMessage, *, revision: int = 0) -> DeadLetter:
+    """The dead letter for ``data``."""
+    kept = data if error.reason == "unsupported_version" else data[:KEPT_BYTES]
+    return DeadLetter(
+        subject=subject, reason=error.reason, detail=error.detail, size=len(data), data=kept, revision=revision
+    )
+
+
+def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
     if len(data) > MAX_BYTES:
         raise BadMessage("too_large", f"{len(data)} bytes, at most {MAX_BYTES}")
     try:
         version = _version.decode(data).v  # type: ignore[attr-defined]
         if version > VERSION:
             raise BadMessage("unsupported_version", f"version {version}, this node reads up to {VERSION}")
-        return _envelope.decode(data)
+        return decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise BadMessage("malformed", str(error)) from error
+
+
+def _check_times(*times: float) -> None:
+    if not all(map(math.isfinite, times)):
+        raise BadMessage("malformed", "a time that cannot be")
