@@ -19,12 +19,15 @@ from offhook.actors.ports import (
     KeyTaken,
     Profile,
     Verifier,
+    WrongRevision,
 )
 from offhook.actors.registry import OWNERS, Registry
+from offhook.protocol import subjects
+from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.sdp import check_offer
-from offhook.protocol.signal import Offer
+from offhook.protocol.signal import Offer, Resume
 
 UNAVAILABLE = "The service cannot take calls at this moment. Please try again in a few seconds."
 
@@ -90,6 +93,32 @@ class Doorkeeper:
             )
         return Admitted(call, repeated=True)
 
+    async def issue_return_ticket(self, call: str) -> str:
+        """A token with which the caller can come back to ``call`` once (G11). Raises ``BusAway``."""
+        token = self._identity.new_id()
+        await self._bus.create(_return_key(token), msgspec.msgpack.encode(_Claim(call)))
+        return token
+
+    async def readmit(self, resume: Resume) -> list[LogEntry]:
+        """Let a caller back into its call; returns the call's log. Raises ``Refusal``.
+
+        Only the token tells whether a session exists: who does not have it learns nothing.
+        """
+        try:
+            stored = await self._bus.get(_return_key(resume.token))
+            call = None if stored is None else msgspec.msgpack.decode(stored.data, type=_Claim).call
+            if stored is None or call != resume.session:
+                raise Refusal(Reason.TOKEN_INVALID, "Invalid authentication token")
+            await self._bus.delete(stored.subject, revision=stored.revision)
+            if await self._bus.get(f"{OWNERS}{call}") is None:
+                raise Refusal(Reason.SESSION_NOT_FOUND, "The call is over.")
+            log = await self._bus.read_log(subjects.log(call))
+        except WrongRevision:
+            raise Refusal(Reason.TOKEN_USED, "Invalid authentication token") from None
+        except BusAway:
+            raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
+        return [msgspec.msgpack.decode(message.data, type=LogEntry) for message in log]
+
     def new_id(self) -> str:
         """An id for a new call."""
         return self._identity.new_id()
@@ -114,6 +143,10 @@ class Doorkeeper:
             stored = await self._bus.get(key)
             return msgspec.msgpack.decode(stored.data, type=_Claim).call if stored is not None else ""
         return None
+
+
+def _return_key(token: str) -> str:
+    return f"claim.return.{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 def _offered(offer: Offer, grant: Grant, profile: Profile) -> ev.Offered:

@@ -104,6 +104,16 @@ def fold(call_id: str, entries: list[ev.LogEntry]) -> Call:
     return call
 
 
+def announced(call_id: str, entries: list[ev.LogEntry], *, after: int) -> list[tuple[int, do.Announce]]:
+    """What clients were told since entry ``after`` of the log, each with the entry it followed from (G11)."""
+    call, found = Call(id=call_id), list[tuple[int, do.Announce]]()
+    for entry in entries:
+        call, effects = step(call, entry.event, entry.at)
+        if entry.seq > after:
+            found += [(entry.seq, effect) for effect in effects if isinstance(effect, do.Announce)]
+    return found
+
+
 def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
     """Keep the facts that ``event`` carries, apart from the change of state."""
     match event:

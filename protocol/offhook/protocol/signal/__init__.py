@@ -5,7 +5,7 @@ frames of the server.
 """
 
 from offhook.protocol.signal.decode import decode_frame
-from offhook.protocol.signal.encode import encode_answer, encode_candidate, encode_error, encode_event
+from offhook.protocol.signal.encode import encode_answer, encode_candidate, encode_error, encode_event, encode_resumed
 from offhook.protocol.signal.frames import (
     AgentVersion,
     ClientFrame,
@@ -15,6 +15,7 @@ from offhook.protocol.signal.frames import (
     Info,
     Mode,
     Offer,
+    Resume,
     Text,
 )
 
@@ -27,10 +28,12 @@ __all__ = [
     "Info",
     "Mode",
     "Offer",
+    "Resume",
     "Text",
     "decode_frame",
     "encode_answer",
     "encode_candidate",
     "encode_error",
     "encode_event",
+    "encode_resumed",
 ]

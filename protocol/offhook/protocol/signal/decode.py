@@ -21,6 +21,7 @@ from offhook.protocol.signal.frames import (
     Info,
     Mode,
     Offer,
+    Resume,
     Text,
 )
 from offhook.protocol.signal.strict_json import read_object
@@ -68,6 +69,14 @@ def _offer(fields: Fields) -> Offer:
         variables=fields.strings("variables"),
         metadata=fields.strings("metadata"),
     )
+
+
+def _resume(fields: Fields) -> Resume:
+    token = _auth_token(fields)
+    session = fields.identifier("sessionId")
+    data = fields.optional_inner("data")
+    seq = None if data is None else data.small_int("seq")
+    return Resume(session=session, token=token, seq=seq or 0)
 
 
 def _auth_token(fields: Fields) -> str:
@@ -154,6 +163,7 @@ def _dtmf(fields: Fields) -> Dtmf:
 
 _READERS: dict[str, Callable[[Fields], ClientFrame]] = {
     "offer": _offer,
+    "resume": _resume,
     "ice-candidate": _ice_candidate,
     "close": _close,
     "info": _info,

@@ -9,9 +9,20 @@ from offhook.protocol.errors import Refusal
 _encoder = msgspec.json.Encoder()
 
 
-def encode_answer(session: str, sdp: str) -> str:
-    """The SDP answer; ``session`` is the UUID that every later frame names (G3)."""
-    return _frame("answer", session, {"type": "answer", "sdp": sdp})
+def encode_answer(session: str, sdp: str, *, resume_token: str | None = None) -> str:
+    """The SDP answer; ``session`` is the UUID that every later frame names (G3).
+
+    A client that asked for events also gets the token to come back with (G11).
+    """
+    data = {"type": "answer", "sdp": sdp}
+    if resume_token is not None:
+        data["resumeToken"] = resume_token
+    return _frame("answer", session, data)
+
+
+def encode_resumed(session: str, state: str, seq: int, resume_token: str) -> str:
+    """The caller is back in its call (G11): the call's state, the last event there is, and the next token."""
+    return _frame("resumed", session, {"state": state, "seq": seq, "resumeToken": resume_token})
 
 
 def encode_candidate(

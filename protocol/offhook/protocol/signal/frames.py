@@ -41,6 +41,16 @@ class Offer(msgspec.Struct, frozen=True, tag="offer", kw_only=True):
     metadata: dict[str, str] = {}
 
 
+class Resume(msgspec.Struct, frozen=True, tag="resume", kw_only=True):
+    """A caller who lost its socket comes back to its call (G11)."""
+
+    session: str
+    #: The single-use token that came with the answer, or with the last ``resumed``.
+    token: str
+    #: The last event the client has seen; it gets those after it.
+    seq: int = 0
+
+
 class IceCandidate(msgspec.Struct, frozen=True, tag="ice-candidate", kw_only=True):
     """A trickled candidate (G4); an empty ``candidate`` says that there are no more."""
 
@@ -78,4 +88,4 @@ class Dtmf(msgspec.Struct, frozen=True, tag="dtmf", kw_only=True):
     digit: str
 
 
-ClientFrame = Offer | IceCandidate | Close | Info | Text | Dtmf
+ClientFrame = Offer | Resume | IceCandidate | Close | Info | Text | Dtmf
