@@ -4,28 +4,39 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 # The environment that uv made for this checkout, however just was started.
 export PATH := justfile_directory() / ".venv/bin:" + env("PATH")
+# uv tells where it is to what it runs; it need not be on the PATH.
+uv := env("UV", "uv")
 
 # List the recipes.
 default:
     @just --list
 
+# Install what developers need beside the product: type checker, linter, test tools.
+tools:
+    @{{ uv }} sync --frozen --inexact --group dev
+
 # What must hold before a commit: style, types, layers, drawings.
-check:
+check: tools
     ruff check
     ruff format --check
     mypy -p offhook.protocol -p offhook.actors -p offhook.simulation -p offhook.services -p offhook.web
-    mypy docs/drawings.py tests/provision.py
+    mypy --exclude 'tests/.+/conftest\.py' tests bench docs
+    for fixtures in tests/*/conftest.py; do mypy "$fixtures"; done
     python -m pytest tests/test_layers.py
     python docs/drawings.py --check
 
 # Install what the tests need beside Python packages, check, and run all tests.
-test *arguments:
+test *arguments: tools
     python tests/provision.py
     just check
     python -m pytest {{ arguments }}
 
+# Run the property tests with many more examples than "test" does.
+thorough *arguments: tools
+    python -m pytest --hypothesis-profile=thorough {{ arguments }}
+
 # Mend what tools can mend: style, and the drawings.
-fix: docs
+fix: tools docs
     ruff check --fix
     ruff format
 

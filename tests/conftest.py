@@ -1,120 +1,19 @@
-"""What tests of every layer share: the product itself, started as a person would start it."""
+"""What tests of every layer share."""
 
-import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+from product import Product
 
-#: Seconds the product may take to be ready on a loaded machine.
-PATIENCE = 60.0
-
-
-class Product:
-    """A running ``offhook up``."""
-
-    def __init__(self, folder: Path, *options: str) -> None:
-        self.folder = folder
-        self.port = _free_port()
-        self.log = folder / "up.log"
-        command = [str(_offhook()), "up", "--http", f"127.0.0.1:{self.port}", "--data", str(folder / "data")]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "--media-address", "127.0.0.1", *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
-        try:
-            self._wait_ready()
-        except BaseException:
-            self.stop()
-            raise
-
-    @property
-    def url(self) -> str:
-        """Address of the page."""
-        return f"http://localhost:{self.port}/"
-
-    @property
-    def signaling(self) -> str:
-        """Address of the signaling WebSocket."""
-        return f"ws://127.0.0.1:{self.port}/api/v1/webrtc/signal"
-
-    def run(self, *arguments: str) -> str:
-        """Run an ``offhook`` command on this product's data; returns what it printed."""
-        done = subprocess.run(
-            [str(_offhook()), *arguments],
-            env={**os.environ, "OFFHOOK_DATA": str(self.folder / "data")},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def token(self, agent: str = "front-desk", *options: str) -> str:
-        """A fresh call token."""
-        return self.run("token", "--agent", agent, *options).splitlines()[-1]
-
-    def record(self, call: str) -> dict[str, Any]:
-        """The record of a call, once it has ended."""
-        for _ in range(100):
-            record: dict[str, Any] = json.loads(self.run("calls", "show", call, "--json"))
-            if record["state"] == "ended":
-                return record
-            time.sleep(0.1)
-        raise AssertionError(f"the record of {call} is not complete: {record}")
-
-    def processes(self) -> dict[str, int]:
-        """Process ids of the roles, by name."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (folder / "cmdline").read_text().split("\0")
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
-                continue
-            if parent == self.process.pid:
-                name = words[words.index("run") + 1] if "run" in words else Path(words[0]).name
-                found[name] = int(folder.name)
-        return found
-
-    def stop(self) -> int:
-        """End it as Ctrl-C does; returns the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        return self.process.returncode
-
-    def _wait_ready(self) -> None:
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if "is ready" in self.log.read_text():
-                return
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.05)
-        raise AssertionError(f"not ready after {PATIENCE} s: {self.log.read_text()}")
-
-
-def _offhook() -> Path:
-    return Path(sys.executable).with_name("offhook")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+# No deadline and no complaint about slowness: machines are busy, and no test asserts how long it takes.
+settings.register_profile(
+    "everyday", max_examples=50, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("everyday"), max_examples=2000)
+# `--hypothesis-profile` comes later and wins.
+settings.load_profile("everyday")
 
 
 @pytest.fixture(scope="session")

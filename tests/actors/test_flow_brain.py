@@ -1,5 +1,6 @@
 """The brain along a document: it stands where the actions that were taken left it (A2)."""
 
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ async def test_an_interrupted_answer_stands_where_it_was_cut() -> None:
     await hear(brain, "book monday at three")
     actions = brain.hear(Heard(text="yes"))
     assert isinstance(await anext(actions), Tell)
+    assert isinstance(actions, AsyncGenerator)
     await actions.aclose()
     assert brain.state is not None and brain.state.node == "book"
     # The appointment was told; the words about it were not said.

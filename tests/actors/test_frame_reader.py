@@ -15,7 +15,8 @@ class Script:
     """A caller who sends these texts, each after so many seconds."""
 
     def __init__(self, *texts: str, pause: float = 0.0) -> None:
-        self.origin, self.address, self.path, self.session = None, "192.0.2.1", "/", "s"
+        self.origin: str | None = None
+        self.address, self.path, self.session = "192.0.2.1", "/", "s"
         self.sent: list[str] = []
         self.code: int | None = None
         self._texts = deque(texts)

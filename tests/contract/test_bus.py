@@ -75,7 +75,7 @@ class NatsWorld(World):
 
 @pytest.fixture(params=["simulated", "nats", "bridge"])
 def kind(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture

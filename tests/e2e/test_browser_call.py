@@ -25,7 +25,7 @@ from offhook.services.agents import open_agents
 from offhook.services.speech import open_synthesizer
 
 if TYPE_CHECKING:
-    from conftest import Product
+    from product import Product
 
 Samples = npt.NDArray[np.float64]
 
@@ -158,7 +158,7 @@ def _recorded_sound(page: Page) -> Samples:
             return btoa(text);
         }"""
     )
-    with av.open(io.BytesIO(base64.b64decode(encoded))) as container:
+    with av.open(io.BytesIO(base64.b64decode(encoded)), "r") as container:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=MOUTH_RATE)
         frames = [out.to_ndarray()[0] for frame in container.decode(audio=0) for out in resampler.resample(frame)]
     return np.concatenate(frames).astype(np.float64)

@@ -356,13 +356,11 @@ def test_any_conversation(
         if not finishes:
             assert isinstance(document.nodes[steps[-1].state.node], AskNode)
         state = steps[min(stop, len(steps) - 1)].state
-    first, second = flow.wait(document, state), ()
-    if not first[-1].state.finished:
-        second = flow.wait(document, first[-1].state)
-        if not second[-1].state.finished:
-            # A dialed number was taken in place of the first prompt.
-            second = flow.wait(document, second[-1].state)
-    last = (second or first)[-1]
+    last = flow.wait(document, state)[-1]
+    # Prompted once more; twice where a dialed number was taken in place of the first prompt.
+    for _ in range(2):
+        if not last.state.finished:
+            last = flow.wait(document, last.state)[-1]
     assert isinstance(last.action, Finish)
     assert last.action.reason in {EndReason.SILENCE, EndReason.AGENT_COMPLETED}
 

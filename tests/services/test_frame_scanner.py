@@ -58,8 +58,8 @@ def test_only_what_came_passes_and_breaches_have_a_code(stream: bytes) -> None:
 
 
 def test_the_deadline_covers_frame_and_message() -> None:
+    assert FrameScanner(LIMITS).deadline is None
     scanner = FrameScanner(LIMITS)
-    assert scanner.deadline is None
     scanner.feed(b"\x01", 10.0)
     assert scanner.deadline == 10.0 + LIMITS.message_seconds
     scanner.feed(b"\x80\0\0\0\0", 12.0)

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_network
@@ -60,13 +60,16 @@ class Api:
             response = h11.Response(status_code=200, headers=[("Content-Length", str(len(answer)))])
             for part in (response, h11.Data(data=answer), h11.EndOfMessage()):
                 await stream.send_all(connection.send(part) or b"")
-            if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
+            if connection.states == {h11.CLIENT: h11.DONE, h11.SERVER: h11.DONE}:
                 connection.start_next_cycle()
 
 
 @asynccontextmanager
 async def gateway(
-    api: object = None, *, trusted: tuple[Network, ...] = (), limits: Limits | None = None
+    api: Api | Callable[[trio.SocketStream], Awaitable[object]] | None = None,
+    *,
+    trusted: tuple[Network, ...] = (),
+    limits: Limits | None = None,
 ) -> AsyncIterator[int]:
     """The public port's number; ``api`` is an ``Api``, a handler of its connections, or None for a closed port."""
     async with trio.open_nursery() as nursery:
@@ -76,7 +79,7 @@ async def gateway(
             await listeners[0].aclose()
         else:
             handler = api.serve if isinstance(api, Api) else api
-            nursery.start_soon(trio.serve_listeners, handler, listeners)
+            nursery.start_soon(partial(trio.serve_listeners, handler, listeners))
         serve = partial(serve_gateway, upstream=upstream, handle=no_calls, trusted_proxies=trusted, limits=limits)
         port = await nursery.start(serve, "127.0.0.1", 0)
         with trio.fail_after(30):

@@ -59,7 +59,8 @@ class Client:
     async def body(self) -> dict[str, object]:
         while data := await self.stream.receive_some():
             self._buffer += data
-        return json.loads(self._buffer)
+        body: dict[str, object] = json.loads(self._buffer)
+        return body
 
     async def frame(self) -> tuple[int, bytes]:
         first, second = await self._read(2)
@@ -71,7 +72,7 @@ class Client:
 
     async def close_code(self) -> tuple[list[str], int]:
         """Reasons of the error frames until the Close frame, and its code; then the end of the connection."""
-        reasons = []
+        reasons: list[str] = []
         while True:
             opcode, payload = await self.frame()
             if opcode == CLOSE:

@@ -2,20 +2,16 @@
 
 import asyncio
 import socket
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from webrtc_caller import WebRtcCaller
 
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import PeerConnected
 from offhook.services.media import AiortcEngine
 from offhook.services.media.guard import MAX_SOURCES, Guard
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "wire"))
-from webrtc_caller import WebRtcCaller
 
 FRIEND = ("192.0.2.1", 5000)
 STRANGER = ("192.0.2.2", 6000)

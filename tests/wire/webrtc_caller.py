@@ -121,10 +121,12 @@ class WebRtcCaller:
 
     def say(self, sound: bytes | str | Path, rate: int = 16_000) -> float:
         """Queue speech (s16le mono at ``rate``, or a mono wav file); returns its length in seconds."""
-        if not isinstance(sound, bytes):
+        if isinstance(sound, bytes):
+            pcm = sound
+        else:
             with wave.open(str(sound)) as file:
-                rate, sound = file.getframerate(), file.readframes(file.getnframes())
-        samples = np.frombuffer(sound, "<i2")
+                rate, pcm = file.getframerate(), file.readframes(file.getnframes())
+        samples = np.frombuffer(pcm, "<i2")
         at_48k = soxr.resample(samples, rate, RATE) if rate != RATE else samples
         self._microphone.queue = np.concatenate([self._microphone.queue, at_48k.astype(np.int16)])
         return len(samples) / rate
@@ -166,6 +168,7 @@ class WebRtcCaller:
         try:
             while True:
                 frame = await track.recv()
+                assert isinstance(frame, AudioFrame)
                 stereo = frame.to_ndarray().reshape(-1, 2)
                 self.heard.append((time.monotonic(), stereo[:, 0].astype("<i2").tobytes()))
         except MediaStreamError:
