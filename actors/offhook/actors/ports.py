@@ -81,14 +81,24 @@ class Bus(Protocol):
     async def read_log(self, subject: str) -> list[Stored]:
         """All messages of one log, oldest first. Raises ``BusAway``."""
 
+    async def erase_log(self, subject: str) -> int:
+        """Make a log empty, for ever; returns how many messages it had.
+
+        Readers that follow it do not get what they have not got by now. Raises ``BusAway``.
+        """
+
     def follow(self, subjects: str, *, reader: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
         """Read all logs that match ``subjects`` as the durable ``reader``: at least once, in order per log.
 
         Several processes may follow as one reader; each message goes to one of them. Not acked within 30 s: again.
         """
 
-    async def create(self, key: str, value: bytes) -> int:
-        """Write a key that does not exist; returns its revision. Raises ``KeyTaken``, ``BusAway``."""
+    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
+        """Write a key that does not exist; returns its revision. Raises ``KeyTaken``, ``BusAway``.
+
+        With ``ttl`` the key goes away by itself, not before so many seconds (at least one) and soon after them, unless
+        it is updated: what ``update`` writes stays.
+        """
 
     async def update(self, key: str, value: bytes, *, revision: int) -> int:
         """Write a key if its revision is ``revision``; returns the new one. Raises ``WrongRevision``, ``BusAway``."""

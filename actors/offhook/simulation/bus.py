@@ -44,6 +44,8 @@ class SimulatedBus:
         self.stored: list[Stored] = []
         self.last: dict[str, int] = {}
         self.kept: dict[str, Stored] = {}
+        #: Key -> when it goes away by itself (``anyio.current_time``).
+        self.ends: dict[str, float] = {}
         self.revision = 0
         self.readers: dict[str, _Reader] = {}
         self._subscriptions: list[_Subscription] = []
@@ -78,11 +80,29 @@ class SimulatedBus:
         self.change()
         return revision
 
-    def write(self, key: str, value: bytes) -> int:
+    def erase(self, subject: str) -> int:
+        """Empty a log, leaving gaps; how many messages it had."""
+        erased = [stored for stored in self.stored if stored.subject == subject]
+        for stored in erased:
+            self.stored[stored.revision - 1] = Stored("", b"", stored.revision)
+        self.last.pop(subject, None)
+        return len(erased)
+
+    def write(self, key: str, value: bytes, ttl: float | None = None) -> int:
         """Write a key; its new revision."""
         self.revision += 1
         self.kept[key] = Stored(key, value, self.revision)
+        self.ends.pop(key, None)
+        if ttl is not None:
+            self.ends[key] = anyio.current_time() + max(1.0, ttl)
         return self.revision
+
+    def living(self) -> dict[str, Stored]:
+        """The keys whose time is not over."""
+        now = anyio.current_time()
+        for key in [key for key, end in self.ends.items() if end <= now]:
+            del self.kept[key], self.ends[key]
+        return self.kept
 
     def attach(self, subscription: "_Subscription") -> None:
         """Begin to deliver to a subscription."""
@@ -159,19 +179,23 @@ class SimulatedClient:
         """See ``Bus``."""
         return [stored for stored in (await self._reach()).stored if stored.subject == subject]
 
+    async def erase_log(self, subject: str) -> int:
+        """See ``Bus``."""
+        return (await self._reach()).erase(subject)
+
     @asynccontextmanager
     async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
         """See ``Bus``. Waits for the bus to come back rather than raise."""
         await anyio.lowlevel.checkpoint()
         yield _Follower(self, self._bus, self._bus.readers.setdefault(reader, _Reader(self._bus, subjects)))
 
-    async def create(self, key: str, value: bytes) -> int:
+    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
         """See ``Bus``."""
         bus = await self._reach()
         _require(_KEY, key)
-        if key in bus.kept:
+        if key in bus.living():
             raise KeyTaken(key)
-        return bus.write(key, value)
+        return bus.write(key, value, ttl)
 
     async def update(self, key: str, value: bytes, *, revision: int) -> int:
         """See ``Bus``."""
@@ -184,22 +208,24 @@ class SimulatedClient:
         bus = await self._reach()
         self._compare(key, revision)
         del bus.kept[key]
+        bus.ends.pop(key, None)
         # The mark of a deletion takes a revision too.
         bus.revision += 1
 
     def _compare(self, key: str, revision: int) -> None:
-        kept = self._bus.kept.get(key)
+        kept = self._bus.living().get(key)
         if kept is None or kept.revision != revision:
             raise WrongRevision(f"{key} is not at revision {revision}")
 
     async def get(self, key: str) -> Stored | None:
         """See ``Bus``."""
-        return (await self._reach()).kept.get(key)
+        return (await self._reach()).keys().get(key)
 
     async def keys(self, prefix: str) -> list[Stored]:
         """See ``Bus``."""
         bus = await self._reach()
-        return [bus.kept[key] for key in sorted(bus.kept) if key.startswith(prefix)]
+        kept = bus.living()
+        return [kept[key] for key in sorted(kept) if key.startswith(prefix)]
 
 
 def _require(allowed: re.Pattern[str], name: str) -> None:
@@ -246,7 +272,9 @@ class _Reader:
         """The next message to deliver now: one whose ack is overdue, else a new one."""
         now = anyio.current_time()
         for revision, deadline in sorted(self._owed.items()):
-            if deadline <= now:
+            if not self._bus.stored[revision - 1].subject:
+                del self._owed[revision]  # erased
+            elif deadline <= now:
                 return self._owe(self._bus.stored[revision - 1])
         while self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED:
             stored = self._bus.stored[self._position]

@@ -107,9 +107,13 @@ class BridgeBus:
         """See ``Bus``."""
         return await self._call(lambda: self._bus.read_log(subject))
 
-    async def create(self, key: str, value: bytes) -> int:
+    async def erase_log(self, subject: str) -> int:
         """See ``Bus``."""
-        return await self._call(lambda: self._bus.create(key, value))
+        return await self._call(lambda: self._bus.erase_log(subject))
+
+    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
+        """See ``Bus``."""
+        return await self._call(lambda: self._bus.create(key, value, ttl=ttl))
 
     async def update(self, key: str, value: bytes, *, revision: int) -> int:
         """See ``Bus``."""

@@ -51,6 +51,7 @@ class _Answer(msgspec.Struct):
     error: _Error | None = None
     seq: int = 0
     message: _Kept | None = None
+    purged: int = 0
 
 
 async def ask(connection: Connection, verb: str, **body: Any) -> _Answer:
@@ -94,6 +95,11 @@ async def store(connection: Connection, subject: str, data: bytes, *, last: int,
     """Write a message whose subject must end at sequence ``last``; its sequence. Raises ``JetStreamError``."""
     expected = {"Nats-Expected-Last-Subject-Sequence": str(last), **(headers or {})}
     return _answer(await connection.request(subject, data, headers=expected)).seq
+
+
+async def purge(connection: Connection, stream: str, subject: str) -> int:
+    """Delete all messages of a subject; how many there were."""
+    return (await ask(connection, f"STREAM.PURGE.{stream}", filter=subject)).purged
 
 
 async def last_of(connection: Connection, stream: str, subject: str) -> _Kept | None:

@@ -1,5 +1,6 @@
 """The bus on NATS, for an asyncio process."""
 
+import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -72,6 +73,10 @@ class NatsBus:
             await anyio.sleep(0.05 * attempt)
         raise BusAway(f"no replica has all of {subject}")
 
+    async def erase_log(self, subject: str) -> int:
+        """See ``Bus``."""
+        return await js.purge(self.connection, LOG_STREAM, subject)
+
     @asynccontextmanager
     async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
         """See ``Bus``. ``reader`` has no dots or spaces. Waits for the bus to come back rather than raise."""
@@ -100,12 +105,13 @@ class NatsBus:
             with anyio.CancelScope(shield=True):
                 await puller.give_back(inbox.drain())
 
-    async def create(self, key: str, value: bytes) -> int:
+    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
         """See ``Bus``."""
         subject, last = _subject(key), 0
+        headers = {} if ttl is None else {"Nats-TTL": f"{max(1, math.ceil(ttl))}s"}
         for _ in range(ATTEMPTS):
             try:
-                return await js.store(self.connection, subject, value, last=last)
+                return await js.store(self.connection, subject, value, last=last, headers=headers)
             except js.JetStreamError as error:
                 if error.code not in js.WRONG_SEQUENCE:
                     raise
