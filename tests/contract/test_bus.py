@@ -233,6 +233,27 @@ async def test_a_long_log_is_read_whole_and_in_order(world: World) -> None:
         assert log[-1].revision == last
 
 
+async def test_an_erased_log_is_empty_and_the_others_stand(world: World) -> None:
+    async with world.connect("a") as a, world.connect("b") as b:
+        assert await a.erase_log(LOG) == 0
+        last = 0
+        for number in range(5):
+            last = await a.append(LOG, b"%d" % number, last=last)
+        other = await b.append("offhook.log.b2", b"kept", last=0)
+        async with a.follow(ALL, reader="records") as deliveries:
+            (first,) = await take(deliveries, 1)
+            assert await b.erase_log(LOG) == 5
+            assert await a.read_log(LOG) == []
+            await first.ack()
+        assert [entry.revision for entry in await a.read_log("offhook.log.b2")] == [other]
+        with pytest.raises(WrongSequence):
+            await a.append(LOG, b"a zombie", last=last)
+        again = await a.append(LOG, b"again", last=0)
+        assert again > other
+        async with b.follow(ALL, reader="new") as deliveries:
+            assert [delivery.data for delivery in await take(deliveries, 2)] == [b"kept", b"again"]
+
+
 @pytest.mark.parametrize("subject", ["offhook.call.a", "offhook.log", "offhook.log.a.b", "offhook.log.*", "x"])
 async def test_other_subjects_are_no_logs(world: World, subject: str) -> None:
     async with world.connect("a") as a:
@@ -310,6 +331,39 @@ async def test_keys_are_listed_by_prefix(world: World) -> None:
             ("lease.a", b"2"), ("lease.b", b"5"), ("lease.deep.c", b"3"),
         ]  # fmt: skip
         assert len(await a.keys("")) == 4
+
+
+async def wait_gone(bus: Bus, key: str) -> None:
+    with anyio.fail_after(60):
+        while await bus.get(key) is not None:
+            await anyio.sleep(0.1)
+
+
+async def test_a_key_with_a_time_to_live_goes_away(world: World) -> None:
+    async with world.connect("a") as a, world.connect("b") as b:
+        first = await a.create("claim.x", b"1", ttl=1)
+        kept = await a.create("claim.y", b"1", ttl=3600)
+        with pytest.raises(KeyTaken):
+            await b.create("claim.x", b"2")
+        await wait_gone(b, "claim.x")
+        assert [key.subject for key in await a.keys("claim.")] == ["claim.y"]
+        with pytest.raises(WrongRevision):
+            await a.update("claim.x", b"3", revision=first)
+        with pytest.raises(WrongRevision):
+            await a.delete("claim.x", revision=first)
+        assert await b.create("claim.x", b"4", ttl=3600) > kept
+        with pytest.raises(KeyTaken):
+            await a.create("claim.x", b"5")
+
+
+async def test_an_update_makes_a_key_stay(world: World) -> None:
+    async with world.connect("a") as a:
+        first = await a.create("claim.x", b"1", ttl=1)
+        await a.create("claim.y", b"1", ttl=1.5)
+        await a.update("claim.x", b"2", revision=first)
+        await wait_gone(a, "claim.y")
+        kept = await a.get("claim.x")
+        assert kept is not None and kept.data == b"2"
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a..b", ".a", "a.", "a.*", "a:b", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
