@@ -1,10 +1,10 @@
 """The public port: one listener for the callers' WebSockets and everything else."""
 
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-import structlog
 import trio
 
 from offhook.actors.caller_socket import CallerSocket
@@ -19,7 +19,7 @@ from offhook.services.gateway.websocket import serve_caller
 #: Where callers' WebSockets are served (G).
 SIGNALING_PATH = "/api/v1/webrtc/signal"
 
-_log = structlog.get_logger(__name__)
+_log = logging.getLogger(__name__)
 
 
 async def serve_gateway(
