@@ -219,7 +219,7 @@ class SimulatedClient:
 
     async def get(self, key: str) -> Stored | None:
         """See ``Bus``."""
-        return (await self._reach()).keys().get(key)
+        return (await self._reach()).living().get(key)
 
     async def keys(self, prefix: str) -> list[Stored]:
         """See ``Bus``."""
