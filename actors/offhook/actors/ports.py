@@ -289,6 +289,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     #: Unique id of the token: it opens one call, unless ``reusable``.
     token: str
     reusable: bool = False
+    #: When the token stops to count, seconds since the epoch; None: never.
+    expires_at: float | None = None
 
 
 class Verifier(Protocol):

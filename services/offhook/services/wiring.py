@@ -48,7 +48,13 @@ class WorkspaceVerifier:
     def verify(self, token: str, *, origin: str | None) -> Grant:
         """See ``Verifier``."""
         grant = verify_token(self._workspace, token, origin=origin)
-        return Grant(agent=grant.agent, workspace=grant.workspace, token=grant.jti, reusable=grant.reusable)
+        return Grant(
+            agent=grant.agent,
+            workspace=grant.workspace,
+            token=grant.jti,
+            reusable=grant.reusable,
+            expires_at=grant.expires_at,
+        )
 
 
 def run_gateway(settings: Settings) -> None:
