@@ -29,6 +29,8 @@ class CloseCode(IntEnum):
     INTERNAL = 1011
     BAD_FRAMES = 4400
     UNAUTHORIZED = 4401
+    #: The call goes on with another socket (G11).
+    REPLACED = 4409
     RATE_LIMITED = 4429
 
 

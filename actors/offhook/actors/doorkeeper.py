@@ -94,10 +94,17 @@ class Doorkeeper:
         return Admitted(call, repeated=True)
 
     async def issue_return_ticket(self, call: str) -> str:
-        """A token with which the caller can come back to ``call`` once (G11). Raises ``BusAway``."""
+        """A token with which the caller can come back to ``call`` once (G11). Raises ``Refusal``."""
         token = self._identity.new_id()
-        await self._bus.create(_return_key(token), msgspec.msgpack.encode(_Claim(call)))
+        try:
+            await self._bus.create(_return_key(token), msgspec.msgpack.encode(_Claim(call)))
+        except BusAway:
+            raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
         return token
+
+    def verify(self, offer: Offer, *, origin: str | None) -> None:
+        """Only the token of an offer. Raises ``Refusal``."""
+        self._verifier.verify(offer.auth_token, origin=origin)
 
     async def readmit(self, resume: Resume) -> list[LogEntry]:
         """Let a caller back into its call; returns the call's log. Raises ``Refusal``.

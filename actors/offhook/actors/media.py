@@ -8,12 +8,14 @@ import logging
 
 import anyio
 import msgspec
+from anyio.abc import TaskGroup
 
 from offhook.actors.inbox import Inbox
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import (
     Bus,
+    BusAway,
     MediaEngine,
     MediaPeer,
     PeerClosed,
@@ -25,7 +27,6 @@ from offhook.actors.ports import (
 )
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.protocol import subjects
-from offhook.protocol.call import CallEvent
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Refusal
@@ -44,15 +45,46 @@ FORSAKEN = 90.0
 FAREWELL = 10.0
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    report: CallEvent
+class _Answered(msgspec.Struct, frozen=True):
+    """The offer of a connection has an answer."""
+
+    sdp: str
 
 
-Letter = Envelope | PeerEvent | _Prepared
+class _Refused(msgspec.Struct, frozen=True):
+    """The offer of a connection cannot be taken."""
+
+    refusal: Refusal
+
+
+class _News(msgspec.Struct, frozen=True):
+    """Something happened to connection ``number``."""
+
+    number: int
+    event: PeerEvent | _Answered | _Refused
+
+
+class _Connection(msgspec.Struct):
+    """One peer connection of the call; a caller who comes back brings a new one (G11)."""
+
+    number: int
+    scope: anyio.CancelScope
+    peer: MediaPeer | None = None
+    #: True while packets come.
+    up: bool = False
+    #: True once packets came.
+    was_up: bool = False
+
+
+Letter = Envelope | _News
 
 
 class MediaActor:
-    """Holds the media of one call on voice node ``node``."""
+    """Holds the media of one call on voice node ``node``.
+
+    At most two connections live at a time: the one that carries the call, and the one that is to take over. The old one
+    is closed when the new one is up, never before.
+    """
 
     def __init__(self, call: str, *, bus: Bus, engine: MediaEngine, link: AudioLink, node: str) -> None:
         self.call = call
@@ -61,21 +93,22 @@ class MediaActor:
         self._link = link
         self._node = node
         self._mailbox: Mailbox[Letter] = Mailbox()
-        self._peer: MediaPeer
+        self._count = 0
+        self._connections: list[_Connection] = []
+        self._echo = False
+        self._holding = False
+        self._tasks: TaskGroup
         self._reporter: Reporter
 
     async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
+        self._echo = order.mode == "echo"
         async with open_reporter(self._bus, self.call, "media") as self._reporter:
-            async with (
-                self._engine.open_peer(self._link, echo=order.mode == "echo") as self._peer,
-                anyio.create_task_group() as tasks,
-            ):
-                tasks.start_soon(self._collect, inbox)
-                tasks.start_soon(self._prepare, order.sdp)
-                tasks.start_soon(self._watch_peer)
+            async with anyio.create_task_group() as self._tasks:
+                self._tasks.start_soon(self._collect, inbox)
+                self._connect(order.sdp)
                 await self._serve()
-                tasks.cancel_scope.cancel()
+                self._tasks.cancel_scope.cancel()
             self._reporter.report(ev.MediaClosed())
             with anyio.move_on_after(FAREWELL):
                 await self._reporter.wait_confirmed()
@@ -93,51 +126,96 @@ class MediaActor:
                     return
                 case Envelope():
                     await self._obey(letter)
-                case _Prepared(report=report):
-                    self._reporter.report(report)
-                case PeerDigit(digit=digit):
-                    envelope = Envelope(call=self.call, body=CallerDialed(digit))
-                    await self._bus.publish(subjects.agent(self.call), encode(envelope))
-                case _:
-                    alive = isinstance(letter, PeerConnected)
-                    self._reporter.report(_fact(letter))
+                case _News(event=PeerDigit(digit=digit)):
+                    await self._pass_digit(digit)
+                case _News():
+                    alive = self._take(letter)
 
     async def _obey(self, envelope: Envelope) -> None:
         match envelope.body:
-            case AddCandidate():
-                await self._peer.add_candidate(envelope.body)
+            case AddCandidate() if (peer := self._connections[-1].peer) is not None:
+                await peer.add_candidate(envelope.body)
+            case do.ReopenMedia(sdp=sdp):
+                self._connect(sdp)
             case do.HoldMedia():
-                self._peer.hold()
+                self._hold(holding=True)
             case do.ResumeMedia():
-                self._peer.resume()
+                self._hold(holding=False)
 
-    async def _prepare(self, offer: str) -> None:
+    def _hold(self, *, holding: bool) -> None:
+        self._holding = holding
+        for connection in self._connections:
+            if connection.peer is not None:
+                (connection.peer.hold if holding else connection.peer.resume)()
+
+    async def _pass_digit(self, digit: str) -> None:
+        envelope = Envelope(call=self.call, body=CallerDialed(digit))
         try:
-            answer = await self._peer.answer(offer)
-        except Refusal as refusal:
-            report: CallEvent = ev.MediaFailed(reason=refusal.reason.value, message=refusal.message)
-        else:
-            report = ev.MediaPrepared(sdp=answer, node=self._node)
-        self._mailbox.put(_Prepared(report))
+            await self._bus.publish(subjects.agent(self.call), encode(envelope))
+        except BusAway:
+            log.warning("digit lost, the bus is away", extra={"call": self.call})
 
-    async def _watch_peer(self) -> None:
-        while True:
-            event = await self._peer.next_event()
-            await self._mailbox.put_soon(event)
-            if isinstance(event, PeerFailed | PeerClosed):
-                return
+    # ── connections ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _connect(self, offer: str) -> None:
+        """Begin a connection; one that was to take over and is not up yet is given up for it."""
+        for connection in self._connections[1:]:
+            connection.scope.cancel()
+        self._count += 1
+        connection = _Connection(self._count, anyio.CancelScope())
+        self._connections = [*self._connections[:1], connection]
+        self._tasks.start_soon(self._run_connection, connection, offer)
+
+    async def _run_connection(self, connection: _Connection, offer: str) -> None:
+        with connection.scope:
+            async with self._engine.open_peer(self._link, echo=self._echo) as peer:
+                connection.peer = peer
+                if self._holding:
+                    peer.hold()
+                try:
+                    answer = await peer.answer(offer)
+                except Refusal as refusal:
+                    await self._mailbox.put_soon(_News(connection.number, _Refused(refusal)))
+                    return
+                await self._mailbox.put_soon(_News(connection.number, _Answered(answer)))
+                event: PeerEvent | None = None
+                while not isinstance(event, PeerFailed | PeerClosed):
+                    event = await peer.next_event()
+                    await self._mailbox.put_soon(_News(connection.number, event))
+
+    def _take(self, news: _News) -> bool:
+        """Report what happened to a connection; True while packets come from the caller."""
+        number = news.number
+        connection = next((known for known in self._connections if known.number == number), None)
+        if connection is None:
+            return any(known.up for known in self._connections)
+        match news.event:
+            case _Answered(sdp=sdp):
+                self._reporter.report(ev.MediaPrepared(sdp=sdp, node=self._node))
+            case PeerConnected():
+                connection.up = connection.was_up = True
+                self._retire_before(number)
+                self._reporter.report(ev.MediaConnected())
+            case _Refused() | PeerFailed() | PeerClosed() if not connection.was_up and number > 1:
+                # Only the attempt to come back has failed; the caller may try again while the call waits.
+                log.info("connection did not come up", extra={"call": self.call})
+                self._connections.remove(connection)
+            case _Refused(refusal=refusal):
+                self._reporter.report(ev.MediaFailed(reason=refusal.reason.value, message=refusal.message))
+            case PeerFailed(reason=reason, message=message) if not connection.was_up:
+                self._reporter.report(ev.MediaFailed(reason=reason, message=message))
+            case PeerLost() | PeerFailed() | PeerClosed():
+                # A browser that closes its connection without a word may be a page that reloads: it can come back.
+                connection.up = False
+                self._reporter.report(ev.MediaLost())
+        return any(known.up for known in self._connections)
+
+    def _retire_before(self, number: int) -> None:
+        for connection in self._connections:
+            if connection.number < number:
+                connection.scope.cancel()
+        self._connections = [known for known in self._connections if known.number >= number]
 
     async def _collect(self, inbox: Inbox) -> None:
         async for envelope in inbox:
             await self._mailbox.put_soon(envelope)
-
-
-def _fact(event: PeerConnected | PeerLost | PeerFailed | PeerClosed) -> CallEvent:
-    match event:
-        case PeerConnected():
-            return ev.MediaConnected()
-        case PeerFailed(reason=reason, message=message):
-            return ev.MediaFailed(reason=reason, message=message)
-        case PeerLost() | PeerClosed():
-            # A browser that closes its connection without a word may be a page that reloads: it can come back.
-            return ev.MediaLost()

@@ -18,7 +18,7 @@ from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.protocol import subjects
-from offhook.protocol.call import CallEvent
+from offhook.protocol.call import CallEvent, LogEntry, announced, fold
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
@@ -33,6 +33,7 @@ from offhook.protocol.messages import (
     ShowCandidate,
     encode,
 )
+from offhook.protocol.sdp import check_offer
 from offhook.protocol.signal import (
     ClientFrame,
     Close,
@@ -40,11 +41,13 @@ from offhook.protocol.signal import (
     IceCandidate,
     Info,
     Offer,
+    Resume,
     Text,
     encode_answer,
     encode_candidate,
     encode_error,
     encode_event,
+    encode_resumed,
 )
 
 log = logging.getLogger("offhook.signaling")
@@ -70,7 +73,7 @@ class SocketState(StrEnum):
 
 #: Which frames make sense in which state; a new offer in a call may only repeat the call's own.
 ALLOWED: dict[SocketState, tuple[type[ClientFrame], ...]] = {
-    SocketState.OPEN: (Offer, Close),
+    SocketState.OPEN: (Offer, Resume, Close),
     SocketState.OPENING: (IceCandidate, Close),
     SocketState.OFFERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
     SocketState.ANSWERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
@@ -87,7 +90,15 @@ class _Opened(msgspec.Struct, frozen=True):
     outcome: Admitted | Refusal
 
 
-Letter = ClientFrame | Envelope | _Gone | _Opened
+class _Returned(msgspec.Struct, frozen=True):
+    """The caller is back in its call; ``seen`` is the last event it knows."""
+
+    call: str
+    log: list[LogEntry]
+    seen: int
+
+
+Letter = ClientFrame | Envelope | _Gone | _Opened | _Returned
 
 
 class SignalingActor:
@@ -100,9 +111,14 @@ class SignalingActor:
         self._mailbox: Mailbox[Letter] = Mailbox()
         self._state = SocketState.OPEN
         self._call = ""
+        self._id = doorkeeper.new_id()
         self._call_sid: str | None = None
         self._sdp = ""
+        #: True for a client that asked for events; ``_sent`` is the last one it was sent.
         self._events = False
+        self._sent = 0
+        #: The token with which the caller can come back, and with which it can offer again.
+        self._ticket = ""
         self._candidates: list[IceCandidate] = []
         self._taken_candidates = 0
         self._reporter: Reporter | None = None
@@ -127,6 +143,8 @@ class SignalingActor:
                     return
                 case _Opened(outcome=outcome):
                     await self._settle(outcome)
+                case _Returned() as returned:
+                    await self._welcome_back(returned)
                 case Envelope() as order:
                     if await self._obey(order):
                         return
@@ -147,7 +165,7 @@ class SignalingActor:
     # ── frames of the caller ───────────────────────────────────────────────────────────────────────────────────
 
     async def _take(self, frame: ClientFrame) -> None:
-        if frame.session and frame.session != self._call:
+        if frame.session and frame.session != self._call and not isinstance(frame, Resume):
             raise Refusal(Reason.SESSION_NOT_FOUND, "There is no such session on this connection.")
         if not isinstance(frame, ALLOWED[self._state]):
             kind = frame.__struct_config__.tag
@@ -159,6 +177,8 @@ class SignalingActor:
         match frame:
             case Offer():
                 await self._take_offer(frame)
+            case Resume():
+                self._take_resume(frame)
             case IceCandidate():
                 await self._take_candidate(frame)
             case Close() if self._state in {SocketState.OPEN, SocketState.OPENING}:
@@ -186,10 +206,12 @@ class SignalingActor:
             outcome: Admitted | Refusal
             try:
                 await self._tasks.start(self._follow, call)
+                await self._renew_ticket(call)
                 outcome = await self._doorkeeper.admit(offer, call, grant, profile)
                 if outcome.repeated:
                     self._following.cancel()
                     await self._tasks.start(self._follow, outcome.call)
+                    await self._renew_ticket(outcome.call)
             except Refusal as refusal:
                 outcome = refusal
             await self._mailbox.put_soon(_Opened(outcome))
@@ -197,15 +219,53 @@ class SignalingActor:
         self._tasks.start_soon(admit)
 
     def _take_second_offer(self, offer: Offer) -> None:
-        """In a call: the same offer once more gets the same answer; another one would be an ICE restart."""
-        repeated = offer.sdp == self._sdp or (offer.call_sid is not None and offer.call_sid == self._call_sid)
-        if not repeated:
+        """In a call: the same offer once more gets the same answer; one of a new connection brings the caller back.
+
+        A new connection has a key of its own. An offer with the old key asks for an ICE restart, which there is not.
+        """
+        if offer.auth_token != self._ticket:
+            self._doorkeeper.verify(offer, origin=self._socket.origin)
+        if offer.sdp == self._sdp or (offer.call_sid is not None and offer.call_sid == self._call_sid):
+            self._report(ev.OfferRepeated())
+            return
+        if not offer.session:
             raise Refusal(
-                Reason.USE_REATTACH if offer.session else Reason.INVALID_STATE,
-                "This connection has a call already. Open a new connection for another offer.",
+                Reason.INVALID_STATE,
+                "This connection has a call already. Name its sessionId, or open a new connection for a new call.",
                 state=self._state.value,
             )
-        self._report(ev.OfferRepeated())
+        keys = {mark.value for mark in check_offer(offer.sdp).fingerprints}
+        if self._sdp and keys & {mark.value for mark in check_offer(self._sdp).fingerprints}:
+            raise Refusal(
+                Reason.USE_REATTACH,
+                "ICE cannot be restarted here. Offer a new RTCPeerConnection for this session instead.",
+                state=self._state.value,
+            )
+        self._sdp = offer.sdp
+        self._taken_candidates = 0
+        self._report(ev.Reoffered(sdp=offer.sdp))
+
+    async def _renew_ticket(self, call: str) -> None:
+        """A client that asks for events can come back to its call."""
+        if self._events:
+            self._ticket = await self._doorkeeper.issue_return_ticket(call)
+
+    def _take_resume(self, resume: Resume) -> None:
+        self._state = SocketState.OPENING
+        self._events = True
+
+        async def readmit() -> None:
+            letter: _Opened | _Returned
+            try:
+                call_log = await self._doorkeeper.readmit(resume)
+                await self._tasks.start(self._follow, resume.session)
+                await self._renew_ticket(resume.session)
+                letter = _Returned(resume.session, call_log, resume.seq)
+            except Refusal as refusal:
+                letter = _Opened(refusal)
+            await self._mailbox.put_soon(letter)
+
+        self._tasks.start_soon(readmit)
 
     async def _take_candidate(self, frame: IceCandidate) -> None:
         self._taken_candidates += 1
@@ -246,11 +306,23 @@ class SignalingActor:
         if outcome.repeated:
             self._report(ev.OfferRepeated())
 
+    async def _welcome_back(self, returned: _Returned) -> None:
+        """The caller gets the events it missed, then those to come; its other socket is left."""
+        entries = returned.log
+        self._call = self._socket.session = returned.call
+        self._state = SocketState.ANSWERED
+        state = fold(returned.call, entries).state
+        self._sent = entries[-1].seq
+        await self._socket.send(encode_resumed(returned.call, state, self._sent, self._ticket))
+        for seq, announce in announced(returned.call, entries, after=returned.seen):
+            await self._socket.send(encode_event(returned.call, announce.event, seq, announce.data))
+        self._report(ev.CallerReturned(socket=self._id))
+
     async def _obey(self, order: Envelope) -> bool:
         """Carry out an order of the session; True when it was the last."""
         match order.body:
             case do.SendAnswer(sdp=sdp):
-                await self._socket.send(encode_answer(order.call, sdp))
+                await self._socket.send(encode_answer(order.call, sdp, resume_token=self._ticket or None))
                 self._state = SocketState.ANSWERED
                 self._call = self._socket.session = order.call
                 for candidate in self._candidates:
@@ -259,10 +331,13 @@ class SignalingActor:
             case ShowCandidate(candidate=candidate, sdp_mid=mid, sdp_m_line_index=index):
                 await self._socket.send(encode_candidate(order.call, candidate, mid, index))
             case do.Announce(event=event, data=data):
-                if self._events:
+                if self._events and order.seq > self._sent:
                     await self._socket.send(encode_event(order.call, event, order.seq, data))
             case do.SendError(reason=reason, message=message):
                 await self._socket.send(encode_error(order.call, Refusal(Reason(reason), message)))
+            case do.LeaveSocket(to=to) if to != self._id:
+                await self._socket.close(CloseCode.REPLACED, "the call goes on with another connection")
+                return True
             case do.EndSignaling(reason=reason):
                 await self._socket.close(CloseCode.NORMAL, reason)
                 return True
@@ -277,7 +352,7 @@ class SignalingActor:
         subject = subjects.signaling(call)
         async with (
             self._bus.subscribe(subject) as stream,
-            open_reporter(self._bus, call, f"socket {self._doorkeeper.new_id()}") as self._reporter,
+            open_reporter(self._bus, call, f"socket {self._id}") as self._reporter,
         ):
             task_status.started()
             await self._collect(Inbox(self._bus, stream, subject=subject, kinds=TO_SIGNALING, call=call))

@@ -42,7 +42,8 @@ a=rtpmap:111 opus/48000/2
 
 def offer_of(number: int) -> str:
     """A valid SDP offer that names simulated handset ``number``."""
-    return _OFFER.format(number=number, ufrag=f"sim{number:05d}", fingerprint=":".join(["AB"] * 32))
+    key = ":".join([f"{number // 256 % 256:02X}", f"{number % 256:02X}"] * 16)
+    return _OFFER.format(number=number, ufrag=f"sim{number:05d}", fingerprint=key)
 
 
 class Handset:

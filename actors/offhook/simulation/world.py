@@ -142,7 +142,8 @@ class SimulatedCall:
         self.socket = socket
         self.handset = handset
         self.id = ""
-        #: Events the gateway has sent, and errors.
+        #: Every frame the gateway has sent; of these the events, and the errors.
+        self.frames: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
         self._news = anyio.Event()
@@ -204,6 +205,7 @@ class SimulatedCall:
     async def _listen(self) -> None:
         while True:
             frame = await self.socket.next_frame()
+            self.frames.append(frame)
             self.id = frame["sessionId"] or self.id
             if frame["type"] == "event":
                 self.events.append(frame["data"])

@@ -1,0 +1,135 @@
+"""Callers who lose their socket, or reload their page, and come back to the same call (covers G11)."""
+
+from typing import Any
+
+import anyio
+from parrot import Birds
+
+from offhook.protocol.call import EndReason
+from offhook.simulation.world import SimulatedCall, World, open_world, run
+
+
+async def _dial(world: World) -> SimulatedCall:
+    """A call whose frames are kept; the answer carries the token to come back with."""
+    call = await world.dial("parrot")
+    await call.hears("parrot")
+    await anyio.sleep(1)
+    return call
+
+
+async def _come_back(world: World, call: SimulatedCall, token: str, seq: int) -> tuple[SimulatedCall, dict[str, Any]]:
+    again = await world.connect()
+    again.socket.send_frame({"type": "resume", "sessionId": call.id, "authToken": token, "data": {"seq": seq}})
+    with anyio.fail_after(5):
+        while not again.frames:
+            await anyio.sleep(0.05)
+    return again, again.frames[0]
+
+
+def _token(call: SimulatedCall) -> str:
+    token: str = next(frame for frame in call.frames if frame["type"] == "answer")["data"]["resumeToken"]
+    return token
+
+
+def test_the_same_call_goes_on_after_the_socket_is_lost_and_missed_events_arrive() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds(), gateways=2) as world:
+            call = await _dial(world)
+            seen = call.events[-1]["seq"]
+            call.socket.drop()
+            await call.says("hello")
+            await call.hears("you said hello")
+            await anyio.sleep(1)
+            again, welcome = await _come_back(world, call, _token(call), seen)
+            assert welcome["type"] == "resumed"
+            assert welcome["sessionId"] == call.id
+            assert welcome["data"]["state"] == "answered"
+            await anyio.sleep(1)
+            missed = [(event["event"], event.get("text")) for event in again.events]
+            assert ("transcript", "hello") in missed
+            assert ("transcript", "You said hello.") in missed
+            assert all(event["seq"] > seen for event in again.events)
+            await call.says("bye")
+            await again.sees("ended")
+            numbers = [event["seq"] for event in again.events]
+            assert numbers == sorted(set(numbers))
+            assert (await call.ended()).reason == EndReason.AGENT_COMPLETED
+
+    run(scenario)
+
+
+def test_a_token_to_come_back_counts_once_and_for_its_own_call() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call, other = await _dial(world), await _dial(world)
+            _, refused = await _come_back(world, other, _token(call), 0)
+            assert refused["data"]["code"] == "UNAUTHORIZED"
+            again, welcome = await _come_back(world, call, _token(call), 0)
+            assert welcome["type"] == "resumed"
+            thief, refused = await _come_back(world, call, _token(call), 0)
+            assert refused["data"]["code"] == "UNAUTHORIZED"
+            assert thief.socket.closed == (4401, "Invalid authentication token")
+            await anyio.sleep(1)
+            assert call.socket.closed == (4409, "the call goes on with another connection")
+            again.socket.drop()
+            third, welcome = await _come_back(world, call, welcome["data"]["resumeToken"], 0)
+            assert welcome["type"] == "resumed"
+            assert third.socket.closed is None
+
+    run(scenario)
+
+
+def test_a_reloaded_page_brings_new_media_and_the_agent_keeps_its_context() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await _dial(world)
+            call.vanish()
+            await anyio.sleep(6)
+            record = await world.record(call.id)
+            assert record is not None
+            assert record.state == "reconnecting"
+            again, welcome = await _come_back(world, call, _token(call), 0)
+            token = welcome["data"]["resumeToken"]
+            again.socket.send_frame(world.offer(again, token, sessionId=call.id))
+            await again.sees("resumed")
+            await again.says("i am back")
+            await again.hears("you said i am back")
+            assert world.engine.open == 1
+            again.hang_up()
+            record = await again.ended()
+            assert record.reason == EndReason.CALLER_HANGUP
+            states = [change.state for change in record.states]
+            assert states[2:] == ["answered", "reconnecting", "answered", "ending", "ended"]
+
+    run(scenario)
+
+
+def test_new_media_takes_over_without_a_gap_in_the_states_while_the_old_one_lives() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await _dial(world)
+            again, welcome = await _come_back(world, call, _token(call), 0)
+            token = welcome["data"]["resumeToken"]
+            again.socket.send_frame(world.offer(again, token, sessionId=call.id))
+            await anyio.sleep(1)
+            assert world.engine.open == 1
+            await again.says("other phone")
+            await again.hears("you said other phone")
+            assert "reconnecting" not in [event["event"] for event in again.events]
+
+    run(scenario)
+
+
+def test_an_ice_restart_is_refused_with_what_to_do() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await _dial(world)
+            frame = world.offer(call, "parrot", sessionId=call.id)
+            frame["data"]["sdp"] = frame["data"]["sdp"].replace("sim0", "new0")
+            call.socket.send_frame(frame)
+            await anyio.sleep(1)
+            assert call.errors[0]["reason"] == "use_reattach"
+            await call.says("hello")
+            await call.hears("you said hello")
+
+    run(scenario)
