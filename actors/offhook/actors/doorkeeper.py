@@ -29,6 +29,11 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.sdp import check_offer
 from offhook.protocol.signal import Offer, Resume
 
+#: Seconds for which an offer is known by its ``callSid``, and a caller can come back.
+REMEMBERED = 86400.0
+#: Seconds by which the clocks of two gateways may differ.
+LEEWAY = 60.0
+
 UNAVAILABLE = "The service cannot take calls at this moment. Please try again in a few seconds."
 
 
@@ -74,10 +79,11 @@ class Doorkeeper:
         try:
             if offer.call_sid is not None:
                 sid = hashlib.sha256(f"{grant.workspace}\0{offer.call_sid}".encode()).hexdigest()
-                before = await self._claim(f"claim.sid.{sid}", call)
+                before = await self._claim(f"claim.sid.{sid}", call, ttl=REMEMBERED)
                 if before is not None:
                     return await self._admit_again(before)
-            if not grant.reusable and await self._claim(f"claim.token.{grant.token}", call) is not None:
+            spent = f"claim.token.{grant.token}"
+            if not grant.reusable and await self._claim(spent, call, ttl=self._left(grant)) is not None:
                 raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
             await self._registry.place(call, _offered(offer, grant, profile))
         except BusAway:
@@ -97,7 +103,7 @@ class Doorkeeper:
         """A token with which the caller can come back to ``call`` once (G11). Raises ``Refusal``."""
         token = self._identity.new_id()
         try:
-            await self._bus.create(_return_key(token), msgspec.msgpack.encode(_Claim(call)))
+            await self._bus.create(_return_key(token), msgspec.msgpack.encode(_Claim(call)), ttl=REMEMBERED)
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
         return token
@@ -142,10 +148,14 @@ class Doorkeeper:
                 ) from None
             raise Refusal(Reason.AGENT_NOT_FOUND, str(error)) from None
 
-    async def _claim(self, key: str, call: str) -> str | None:
+    def _left(self, grant: Grant) -> float | None:
+        """Seconds for which a spent token has to be known; None: for ever."""
+        return None if grant.expires_at is None else grant.expires_at - self._clock.now() + LEEWAY
+
+    async def _claim(self, key: str, call: str, *, ttl: float | None) -> str | None:
         """Claim ``key`` for ``call``; returns the call that has claimed it before, if any."""
         try:
-            await self._bus.create(key, msgspec.msgpack.encode(_Claim(call)))
+            await self._bus.create(key, msgspec.msgpack.encode(_Claim(call)), ttl=ttl)
         except KeyTaken:
             stored = await self._bus.get(key)
             return msgspec.msgpack.decode(stored.data, type=_Claim).call if stored is not None else ""
