@@ -35,6 +35,16 @@ def test_a_mode_in_the_address_travels_in_the_offer(open_page: OpenPage, stand_i
     assert "mode" not in call(open_page(address=stand_in.address + "/?mode=nonsense"), stand_in)
 
 
+def test_the_servers_that_come_with_the_token_are_used(open_page: OpenPage, stand_in: StandInGateway) -> None:
+    """Covers G9."""
+    turn = {"urls": ["turn:127.0.0.1:9?transport=tcp"], "username": "1795183600:call-1", "credential": "secret"}
+    stand_in.token = (200, {**stand_in.token[1], "iceServers": [turn]})
+    page = open_page()
+    call(page, stand_in)
+    (used,) = page.evaluate("window.offhookCall._peer._connection.getConfiguration().iceServers")
+    assert {name: used[name] for name in turn} == turn
+
+
 def test_candidates_that_overtake_the_answer_wait_for_it(open_page: OpenPage, stand_in: StandInGateway) -> None:
     data = {"candidate": "candidate:1 1 udp 1 127.0.0.1 9 typ host", "sdpMid": "0", "sdpMLineIndex": 0}
     frame = {"type": "ice-candidate", "sessionId": SESSION}

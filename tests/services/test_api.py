@@ -16,6 +16,7 @@ import offhook.web
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.ice import IceServer
 from offhook.protocol.record import CallFilter, CallPage, CallRecord, RecordsAway
 from offhook.services.api import serve_api
 from offhook.services.api.edge import client_of
@@ -181,6 +182,7 @@ async def test_a_demo_token_says_all_a_page_needs(store: Store, web: Path) -> No
                 "token": "token-1",
                 "agent": {"id": "front-desk", "name": "Front desk"},
                 "websocketUrl": f"ws://127.0.0.1:{client.base_url.port}/calls",
+                "iceServers": [],
             }
             assert answer.headers["cache-control"] == "no-store"
         assert (await client.get("/api/demo/agent")).json() == {"id": "front-desk", "name": "Front desk"}
@@ -191,6 +193,21 @@ async def test_the_socket_is_secure_where_the_page_is(store: Store, web: Path) -
         headers = {"X-Forwarded-Proto": "https", "Host": "calls.example.org"}
         answer = await client.post("/api/demo/token", headers=headers)
         assert answer.json()["websocketUrl"] == "wss://calls.example.org/ws"
+
+
+async def test_stun_and_turn_servers_go_with_a_token(store: Store, web: Path) -> None:
+    """Covers G9."""
+    made = iter(range(9))
+
+    def servers() -> tuple[IceServer, ...]:
+        return (IceServer(("stun:s",)), IceServer(("turn:t",), f"name-{next(made)}", "secret"))
+
+    async with serving(store, web, ice_servers=servers) as client:
+        for number in range(2):
+            assert (await client.post("/api/demo/token")).json()["iceServers"] == [
+                {"urls": ["stun:s"]},
+                {"urls": ["turn:t"], "username": f"name-{number}", "credential": "secret"},
+            ]
 
 
 async def test_there_may_be_no_demo(store: Store, web: Path) -> None:

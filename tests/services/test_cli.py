@@ -15,8 +15,11 @@ from pathlib import Path
 import pytest
 from processes import SOON, children_of, descendants_of, lives, program_of, until
 
+from offhook.protocol.call import LogEntry
+from offhook.protocol.call.events import Offered
 from offhook.services.cli import checks
 from offhook.services.settings import Address, Settings, data_folder, node_name, parse_address, signal_ready
+from offhook.services.store import open_store, store_file
 from offhook.services.up import hold_data_folder, unused_port
 
 COMMANDS = ["up", "run", "token", "calls", "calls show", "agents", "agents check", "doctor"]
@@ -90,6 +93,9 @@ def test_help_needs_nothing_heavy() -> None:
         (["up", "--http", "8080x"], "has no port: write HOST:PORT"),
         (["up", "--http", "127.0.0.1:99999"], "must be a number from 0 to 65535"),
         (["up", "--media-address", "router"], "'router' is not an IP address"),
+        (["up", "--ice", "stun.example.org"], "'stun.example.org' is not a STUN or TURN address"),
+        (["up", "--ice", "turn:turn.example.org"], "A TURN server needs --turn-secret"),
+        (["run", "api", "--nats", "nats://x", "--ice", "turns:turn.example.org"], "A TURN server needs --turn-secret"),
         (["up", "--agents", "/no/such/folder"], "'/no/such/folder' does not exist"),
         (["run", "butler", "--nats", "nats://127.0.0.1:1"], "'butler' is not one of"),
         (["run", "gateway"], "Missing option '--nats'"),
@@ -130,6 +136,33 @@ def test_the_token_stands_alone_on_the_last_line(home: dict[str, str], tmp_path:
 def test_no_calls_yet(home: dict[str, str]) -> None:
     done = offhook(home, "calls")
     assert done.returncode == 0 and done.stdout.startswith("No calls yet")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("calls", "show", "6f1c", "--data", "{data}", "--json"),
+        ("calls", "--data", "{data}", "show", "--json", "6f1c"),
+        ("calls", "show", "--data={data}", "--json", "6f1c"),
+    ],
+)
+def test_a_call_is_shown_wherever_the_options_stand(
+    arguments: tuple[str, ...], home: dict[str, str], tmp_path: Path
+) -> None:
+    call = "6f1c2d3e-0000-4000-8000-000000000001"
+    store = open_store(store_file(tmp_path))
+    store.project(
+        LogEntry(
+            call=call,
+            seq=1,
+            at=1.0,
+            owner=1,
+            event=Offered(agent="front-desk", version="1", workspace="w", sdp="v=0", mode="echo"),
+        )
+    )
+    store.close()
+    done = offhook(home, *(word.format(data=tmp_path) for word in arguments))
+    assert json.loads(done.stdout)["id"] == call
 
 
 def test_reading_calls_makes_nothing(home: dict[str, str], tmp_path: Path) -> None:

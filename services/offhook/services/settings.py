@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     agents: Path | None = None
     #: Name of this process among all of the system.
     node: str = "local"
-    #: STUN and TURN servers, ``stun:host:port``, ``turn:host:port?transport=udp``, ``turns:host:port``.
+    #: STUN and TURN servers that callers are told of, such as ``turn:host:port?transport=udp``.
     ice: tuple[str, ...] = ()
     #: Secret shared with the TURN servers, from which short-lived credentials are made.
     turn_secret: str | None = None

@@ -165,6 +165,7 @@ async def _records(settings: Settings) -> None:
 
 
 async def _api(settings: Settings) -> None:
+    from offhook.protocol.ice import ice_servers
     from offhook.services.api import serve_api
     from offhook.services.gateway import SIGNALING_PATH
     from offhook.services.store import open_store, store_file
@@ -184,6 +185,9 @@ async def _api(settings: Settings) -> None:
                     settings.api.port,
                     store=store,
                     web_folder=FOLDER,
+                    ice_servers=lambda: ice_servers(
+                        settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()
+                    ),
                     mint=lambda: (mint_token(workspace, agent=demo.agent), {"id": demo.agent, "name": demo.name}),
                     verify=lambda key: workspace.id if is_secret_key(workspace, key) else None,
                     websocket_path=SIGNALING_PATH,

@@ -14,6 +14,7 @@ from litestar.params import FromPath, QueryParameter
 
 from offhook.protocol.call import CallState
 from offhook.protocol.errors import Reason
+from offhook.protocol.ice import IceServer
 from offhook.protocol.record import CallFilter, CallPage, CallRecord
 from offhook.services.api.assets import Assets, is_known
 from offhook.services.api.edge import MAX_BODY, Edge, client_of, scheme_of
@@ -29,6 +30,8 @@ T = TypeVar("T")
 AnyRequest = Request[Any, Any, Any]
 #: The token of a call with the demo agent, and the agent's ``id`` and ``name``.
 Mint = Callable[[], tuple[str, dict[str, str]]]
+#: The STUN and TURN servers for one call.
+IceServers = Callable[[], tuple[IceServer, ...]]
 #: The workspace that a secret key opens; None for a key nobody has.
 Verify = Callable[[str], str | None]
 
@@ -51,6 +54,7 @@ class DemoToken(msgspec.Struct, frozen=True, rename="camel"):
     token: str
     agent: dict[str, str]
     websocket_url: str
+    ice_servers: tuple[IceServer, ...]
 
 
 class DemoTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,6 +70,7 @@ class Application:
         store: CallHistory,
         web_folder: Path,
         mint: Mint | None,
+        ice_servers: IceServers,
         verify: Verify | None,
         websocket_path: str,
         tokens_per_minute: int,
@@ -73,6 +78,7 @@ class Application:
         self._store = store
         self._assets = Assets(web_folder)
         self._mint = mint
+        self._ice_servers = ice_servers
         self._verify = verify
         self._websocket_path = websocket_path
         self._throttle = Throttle(tokens_per_minute)
@@ -143,7 +149,7 @@ class Application:
             raise Problem(400, "invalid_request", "The Host header names no host.")
         token, agent = self._demo()
         scheme = "wss" if scheme_of(request.scope) == "https" else "ws"
-        return DemoToken(token, agent, f"{scheme}://{host}{self._websocket_path}")
+        return DemoToken(token, agent, f"{scheme}://{host}{self._websocket_path}", self._ice_servers())
 
     def _demo(self) -> tuple[str, dict[str, str]]:
         if self._mint is None:

@@ -9,7 +9,7 @@ from anyio.abc import TaskStatus
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
-from offhook.services.api.application import Application, CallHistory, Mint, Verify
+from offhook.services.api.application import Application, CallHistory, IceServers, Mint, Verify
 
 
 async def serve_api(
@@ -19,6 +19,7 @@ async def serve_api(
     store: CallHistory,
     web_folder: Path,
     mint: Mint | None = None,
+    ice_servers: IceServers = tuple,
     verify: Verify | None = None,
     websocket_path: str = "/ws",
     tokens_per_minute: int = 120,
@@ -26,14 +27,15 @@ async def serve_api(
 ) -> None:
     """Serve HTTP on ``host`` and ``port`` (0: any free one) until cancelled; reports the port once it listens.
 
-    ``mint`` gives demo tokens (None: there is no demo), ``verify`` knows secret keys (None: none is valid), and
-    ``websocket_path`` is where the same host takes signaling. Runs on trio only. Raises ``OSError`` when the address
-    cannot be had.
+    ``mint`` gives demo tokens (None: there is no demo), ``ice_servers`` what goes with one, ``verify`` knows secret
+    keys (None: none is valid), and ``websocket_path`` is where the same host takes signaling. Runs on trio only. Raises
+    ``OSError`` when the address cannot be had.
     """
     application = Application(
         store=store,
         web_folder=web_folder,
         mint=mint,
+        ice_servers=ice_servers,
         verify=verify,
         websocket_path=websocket_path,
         tokens_per_minute=tokens_per_minute,

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from offhook.protocol.ice import is_turn, parse_ice_url
 from offhook.services.settings import Address, data_folder, parse_address
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -26,6 +27,21 @@ def _to_ip_address(_ctx: click.Context, _param: click.Parameter, text: str | Non
         return text and str(ipaddress.ip_address(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not an IP address, such as 192.0.2.7.") from None
+
+
+def _to_ice_urls(_ctx: click.Context, _param: click.Parameter, urls: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return tuple(map(parse_ice_url, urls))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def require_turn_secret(ice: tuple[str, ...], secret: str | None) -> None:
+    """Raise a usage error when there are TURN servers and nothing to make their credentials from."""
+    if not secret and any(map(is_turn, ice)):
+        raise click.UsageError(
+            "A TURN server needs --turn-secret: the secret that stands as static-auth-secret in its own configuration."
+        )
 
 
 def data_option(function: Function) -> Function:
@@ -91,10 +107,12 @@ def media_options(function: Function) -> Function:
         click.option(
             "--ice",
             multiple=True,
+            callback=_to_ice_urls,
             metavar="URL",
             envvar="OFFHOOK_ICE",
             show_envvar=True,
-            help="STUN or TURN server, such as 'turn:turn.example.org:3478?transport=udp'. May be repeated.",
+            help="STUN or TURN server that callers use, such as 'turn:turn.example.org:3478?transport=udp'. "
+            "May be repeated; in the variable, with spaces between.",
         ),
         media_address_option,
     ):

@@ -5,7 +5,14 @@ from pathlib import Path
 import rich_click as click
 
 from offhook.protocol.errors import OffhookError
-from offhook.services.cli.options import data_option, http_option, log_options, media_options, to_address
+from offhook.services.cli.options import (
+    data_option,
+    http_option,
+    log_options,
+    media_options,
+    require_turn_secret,
+    to_address,
+)
 from offhook.services.settings import BAD_SETUP_EXIT, ROLES, Address, Settings, node_name
 
 
@@ -68,6 +75,7 @@ def run(
     SIGTERM ends the role in good order. Exit code 78 means that its set-up is wrong and that starting it again would
     not help (systemd: RestartPreventExitStatus=78).
     """
+    require_turn_secret(ice, turn_secret)
     if exit_with_stdin:
         from offhook.services.lifetime import follow_stdin
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from offhook.protocol.errors import OffhookError
-from offhook.services.cli.options import data_option, http_option, log_options, media_options
+from offhook.services.cli.options import data_option, http_option, log_options, media_options, require_turn_secret
 from offhook.services.settings import ROLES, Address
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def up(
     """
     import anyio
 
+    require_turn_secret(ice, turn_secret)
     options = ["--log-level", "info" if verbose else log_level, "--log-format", log_format]
     if media_address:
         options += ["--media-address", media_address]

@@ -9,7 +9,7 @@
  *
  * @typedef {import("./states.js").State} State
  * @typedef {import("./states.js").Step} Step
- * @typedef {{token: string, websocketUrl?: string}} Ticket
+ * @typedef {{token: string, websocketUrl?: string, iceServers?: RTCIceServer[]}} Ticket
  * @typedef {{line: number, role: "caller" | "agent", text: string, interrupted: boolean}} Line
  *
  * @typedef {object} Options
@@ -174,7 +174,7 @@ export class Call extends EventTarget {
       onFrame: (frame) => this._heard(frame),
       onGone: () => this._fail(this._named || new CallError("server_gone", "the signaling socket closed")),
     });
-    const peer = new Peer(iceServers || [], microphone, {
+    const peer = new Peer(iceServers || ticket.iceServers || [], microphone, {
       onCandidate: (candidate) => signaling.candidate(candidate),
       onTrack: (track) => this._sound && this._sound.addAgent(track),
       onFailed: () => this._fail(new CallError(this._answeredAt ? "connection_lost" : "connection_failed", "ICE failed")),

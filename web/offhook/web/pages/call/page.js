@@ -37,9 +37,9 @@ async function ask(path, request) {
 }
 
 async function askTicket() {
-  const { token, websocketUrl, agent } = await ask("/api/demo/token", { method: "POST" });
+  const { token, websocketUrl, iceServers, agent } = await ask("/api/demo/token", { method: "POST" });
   if (agent) view.setAgent(agent);
-  return { token, websocketUrl };
+  return { token, websocketUrl, iceServers };
 }
 
 function begin() {
