@@ -9,8 +9,9 @@ ALL_LOGS = "offhook.log.*"
 #: Voice nodes take new calls from here, one node each (queue group).
 OPEN_CALL = "offhook.voice.open"
 VOICE_GROUP = "voice"
-#: Messages that could not be read end here, with their reason.
+#: Messages that could not be taken end here, with their reason; a stream keeps them for a while.
 DEAD_LETTERS = "offhook.dead"
+DEAD_STREAM = "offhook-dead"
 
 
 def log(call: str) -> str:

@@ -1,12 +1,13 @@
 """What offhook asks of JetStream: its stream, its key-value bucket, and the JSON requests it uses (NATS ADR-1, ADR-8,
 ADR-31, ADR-37, ADR-43)."""
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from offhook.actors.ports import BusAway, Stored
-from offhook.protocol.subjects import ALL_LOGS, LOG_STREAM
+from offhook.protocol.subjects import ALL_LOGS, DEAD_LETTERS, DEAD_STREAM, LOG_STREAM
 from offhook.services.bus.connection import Connection
 from offhook.services.bus.exchange import Headers, Reply
 
@@ -17,6 +18,11 @@ KEY_PREFIX = f"$KV.{BUCKET}."
 BATCH = 1000
 #: Seconds the mark of a deleted key stays: longer than any request is under way.
 MARK_TTL = "60s"
+#: Dead letters are kept for so long, and so many bytes of them.
+DEAD_DAYS = 14
+DEAD_BYTES = 64 * 1024 * 1024
+NS = 1_000_000_000
+DAY = 86400 * NS
 
 #: Error codes of the server.
 WRONG_SEQUENCE = {10071, 10164}
@@ -47,11 +53,18 @@ class _Kept(msgspec.Struct):
     hdrs: bytes = b""
 
 
+class _State(msgspec.Struct, frozen=True):
+    first_seq: int = 0
+    last_seq: int = 0
+
+
 class _Answer(msgspec.Struct):
     error: _Error | None = None
     seq: int = 0
     message: _Kept | None = None
     purged: int = 0
+    config: dict[str, Any] = {}
+    state: _State = _State()
 
 
 async def ask(connection: Connection, verb: str, **body: Any) -> _Answer:
@@ -68,7 +81,7 @@ def _answer(reply: Reply) -> _Answer:
 
 
 async def ensure_streams(connection: Connection, replicas: int) -> None:
-    """Make the log stream and the key bucket. One that exists with other settings is the operator's, and stays."""
+    """Make the streams and the key bucket. One that exists with other settings is the operator's, and stays."""
     if connection.version < OLDEST:
         raise BusAway(f"its version {'.'.join(map(str, connection.version))} is older than 2.11")
     common = {"storage": "file", "retention": "limits", "num_replicas": replicas, "allow_direct": True}
@@ -83,7 +96,15 @@ async def ensure_streams(connection: Connection, replicas: int) -> None:
         "allow_msg_ttl": True,
         **common,
     }
-    for stream in (log, keys):
+    dead = {
+        "name": DEAD_STREAM,
+        "subjects": [DEAD_LETTERS],
+        "max_age": DEAD_DAYS * DAY,
+        "max_bytes": DEAD_BYTES,
+        "discard": "old",
+        **common,
+    }
+    for stream in (log, keys, dead):
         try:
             await ask(connection, f"STREAM.CREATE.{stream['name']}", **stream)
         except JetStreamError as error:
@@ -100,6 +121,24 @@ async def store(connection: Connection, subject: str, data: bytes, *, last: int,
 async def purge(connection: Connection, stream: str, subject: str) -> int:
     """Delete all messages of a subject; how many there were."""
     return (await ask(connection, f"STREAM.PURGE.{stream}", filter=subject)).purged
+
+
+async def keep_for(connection: Connection, stream: str, days: float) -> None:
+    """Have a stream drop its messages after so many days; 0: never."""
+    config = (await ask(connection, f"STREAM.INFO.{stream}")).config
+    max_age = int(days * DAY)
+    if config["max_age"] != max_age:
+        # Messages are found to be double within this window, which must not be longer.
+        window = min(config["duplicate_window"], max_age or config["duplicate_window"])
+        await ask(connection, f"STREAM.UPDATE.{stream}", **config | {"max_age": max_age, "duplicate_window": window})
+
+
+async def read_newest(connection: Connection, stream: str, subject: str, count: int) -> list[tuple[float, Stored]]:
+    """The last ``count`` messages of a stream of one subject, oldest first, with the time each came (epoch seconds)."""
+    state = (await ask(connection, f"STREAM.INFO.{stream}")).state
+    first = max(state.first_seq, state.last_seq - count + 1, 1)
+    replies = await _read_from(connection, stream, subject, first)
+    return [(datetime.fromisoformat(reply.headers["Nats-Time-Stamp"]).timestamp(), _stored(reply)) for reply in replies]
 
 
 async def last_of(connection: Connection, stream: str, subject: str) -> _Kept | None:
@@ -120,8 +159,12 @@ async def read_last(connection: Connection, stream: str, subject: str) -> Stored
 
 async def read_all(connection: Connection, stream: str, pattern: str) -> list[Stored]:
     """All messages of the subjects that match, in order, from whatever replica answers; marks of deletion left out."""
-    found: list[Stored] = []
-    pending, first = 1, 1
+    return [_stored(reply) for reply in await _read_from(connection, stream, pattern, 1) if not _marks_deletion(reply)]
+
+
+async def _read_from(connection: Connection, stream: str, pattern: str, first: int) -> list[Reply]:
+    found: list[Reply] = []
+    pending = 1
 
     def take(reply: Reply) -> bool:
         nonlocal pending, first
@@ -130,8 +173,7 @@ async def read_all(connection: Connection, stream: str, pattern: str) -> list[St
             pending = int(reply.headers.get("Nats-Num-Pending", "0")) if reply.status == "204" else 0
             return True
         first = int(reply.headers["Nats-Sequence"]) + 1
-        if not _marks_deletion(reply):
-            found.append(_stored(reply))
+        found.append(reply)
         return False
 
     while pending:

@@ -1,0 +1,38 @@
+"""What operators do with the streams. Asyncio only."""
+
+import msgspec
+
+from offhook.protocol.messages import DeadLetter
+from offhook.protocol.subjects import DEAD_LETTERS, DEAD_STREAM, LOG_STREAM
+from offhook.services.bus import jetstream as js
+from offhook.services.bus.nats import open_nats
+
+_letter = msgspec.msgpack.Decoder(DeadLetter)
+
+
+class FoundLetter(msgspec.Struct, frozen=True):
+    """A dead letter, and when it came (seconds since the epoch)."""
+
+    at: float
+    letter: DeadLetter
+
+
+async def keep_logs(url: str, days: float) -> None:
+    """Have the logs of calls dropped after ``days``; 0: never. Raises ``NatsUnavailable``, ``BusAway``."""
+    async with open_nats(url, name="offhook-retention") as bus:
+        await js.keep_for(bus.connection, LOG_STREAM, days)
+
+
+async def read_dead_letters(url: str, count: int) -> list[FoundLetter]:
+    """The last ``count`` dead letters, oldest first. Raises ``NatsUnavailable``, ``BusAway``."""
+    async with open_nats(url, name="offhook-dead") as bus:
+        stored = await js.read_newest(bus.connection, DEAD_STREAM, DEAD_LETTERS, count)
+    return [FoundLetter(at, _read(message.data)) for at, message in stored]
+
+
+def _read(data: bytes) -> DeadLetter:
+    try:
+        return _letter.decode(data)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        # Anybody on the bus can write here, too.
+        return DeadLetter(subject=DEAD_LETTERS, reason="malformed", detail=str(error), size=len(data), data=data)
