@@ -1,0 +1,1 @@
+"""What the benchmarks share: how figures are printed, and what a process has cost."""
