@@ -8,6 +8,8 @@ Both sides must run on the same loop.
 """
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
 
@@ -28,10 +30,22 @@ class AudioLink:
         self._mouth = bytearray()
         self._moved = anyio.Event()
         self._paused = False
-        #: Samples (``MOUTH_RATE``) that were sent to the caller since the call began.
-        self.played = 0
+        self._played = 0
+        self._watchers: list[Callable[[], None]] = []
 
     # ── media side ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def watched(self, about_to_touch: Callable[[], None]) -> Iterator[None]:
+        """Have ``about_to_touch`` called before the agent's side looks at what is queued, or changes it.
+
+        A media side that does not ask every 20 ms can catch up with the time then, and go on after silence.
+        """
+        self._watchers.append(about_to_touch)
+        try:
+            yield
+        finally:
+            self._watchers.remove(about_to_touch)
 
     def hear(self, frame: bytes) -> None:
         """A frame of 20 ms from the caller (s16le mono, ``EAR_RATE``)."""
@@ -44,9 +58,14 @@ class AudioLink:
             return None
         frame = bytes(self._mouth[:MOUTH_FRAME])
         del self._mouth[:MOUTH_FRAME]
-        self.played += len(frame) // 2
+        self._played += len(frame) // 2
         self._moved.set()
         return frame.ljust(MOUTH_FRAME, b"\0")
+
+    @property
+    def sending(self) -> int:
+        """Frames that ``take`` gives now, one after the other, before it gives None."""
+        return 0 if self._paused else -(-len(self._mouth) // MOUTH_FRAME)
 
     # ── agent side ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -63,29 +82,41 @@ class AudioLink:
 
     async def play(self, pcm: bytes) -> None:
         """Queue speech (s16le mono, ``MOUTH_RATE``); waits while ten seconds are queued already."""
+        self._about_to_touch()
         while len(self._mouth) >= MOUTH_DEPTH:
             await self.wait_moved()
         self._mouth += pcm
 
     def pad(self, size: int) -> None:
         """Queue ``size`` bytes of silence."""
+        self._about_to_touch()
         self._mouth += bytes(size)
+
+    @property
+    def played(self) -> int:
+        """Samples (``MOUTH_RATE``) that were sent to the caller since the call began."""
+        self._about_to_touch()
+        return self._played
 
     @property
     def queued(self) -> int:
         """Samples that were queued and not yet sent."""
+        self._about_to_touch()
         return len(self._mouth) // 2
 
     def pause(self) -> None:
         """Stop sending; keep what is queued."""
+        self._about_to_touch()
         self._paused = True
 
     def resume(self) -> None:
         """Go on sending."""
+        self._about_to_touch()
         self._paused = False
 
     def clear(self) -> None:
         """Drop what is queued, and end a pause."""
+        self._about_to_touch()
         self._mouth.clear()
         self._paused = False
         self._moved.set()
@@ -99,3 +130,7 @@ class AudioLink:
         """Wait until some of what is queued was sent or cleared."""
         self._moved = anyio.Event()
         await self._moved.wait()
+
+    def _about_to_touch(self) -> None:
+        for watcher in self._watchers:
+            watcher()

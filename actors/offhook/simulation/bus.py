@@ -48,7 +48,10 @@ class SimulatedBus:
         self.ends: dict[str, float] = {}
         self.revision = 0
         self.readers: dict[str, _Reader] = {}
-        self._subscriptions: list[_Subscription] = []
+        #: Subscriptions by subject, in order of delivery; those with wildcards apart.
+        self._exact: dict[str, list[_Subscription]] = {}
+        self._wild: list[_Subscription] = []
+        self._logs: dict[str, list[int]] = {}
         self._changed = anyio.Event()
 
     def client(self, name: str) -> "SimulatedClient":
@@ -58,16 +61,17 @@ class SimulatedBus:
     def publish(self, subject: str, data: bytes) -> None:
         """Hand ``data`` to every matching subscription, and to one of each group."""
         served: set[tuple[str, str]] = set()
-        for subscription in list(self._subscriptions):
-            if subscription.client.away or not matches(subscription.subject, subject):
+        wild = [subscription for subscription in self._wild if matches(subscription.subject, subject)]
+        for subscription in [*self._exact.get(subject, ()), *wild]:
+            if subscription.client.away:
                 continue
             if subscription.group is not None:
                 if (subscription.subject, subscription.group) in served:
                     continue
                 served.add((subscription.subject, subscription.group))
                 # The member that was served goes to the end: groups take turns.
-                self._subscriptions.remove(subscription)
-                self._subscriptions.append(subscription)
+                self.detach(subscription)
+                self.attach(subscription)
             subscription.put(data)
 
     def append(self, subject: str, data: bytes, last: int) -> int:
@@ -77,15 +81,21 @@ class SimulatedBus:
         revision = len(self.stored) + 1
         self.stored.append(Stored(subject, data, revision))
         self.last[subject] = revision
+        self._logs.setdefault(subject, []).append(revision)
         self.change()
         return revision
 
+    def log_of(self, subject: str) -> list[Stored]:
+        """All messages of one log."""
+        return [self.stored[revision - 1] for revision in self._logs.get(subject, ())]
+
     def erase(self, subject: str) -> int:
         """Empty a log, leaving gaps; how many messages it had."""
-        erased = [stored for stored in self.stored if stored.subject == subject]
+        erased = self.log_of(subject)
         for stored in erased:
             self.stored[stored.revision - 1] = Stored("", b"", stored.revision)
         self.last.pop(subject, None)
+        self._logs.pop(subject, None)
         return len(erased)
 
     def write(self, key: str, value: bytes, ttl: float | None = None) -> int:
@@ -106,11 +116,16 @@ class SimulatedBus:
 
     def attach(self, subscription: "_Subscription") -> None:
         """Begin to deliver to a subscription."""
-        self._subscriptions.append(subscription)
+        self._listed(subscription).append(subscription)
 
     def detach(self, subscription: "_Subscription") -> None:
         """Stop delivering to a subscription."""
-        self._subscriptions.remove(subscription)
+        self._listed(subscription).remove(subscription)
+        if not self._exact.get(subscription.subject, True):
+            del self._exact[subscription.subject]
+
+    def _listed(self, subscription: "_Subscription") -> list["_Subscription"]:
+        return self._wild if "*" in subscription.subject else self._exact.setdefault(subscription.subject, [])
 
     def change(self) -> None:
         """Wake every reader that waits for something to happen."""
@@ -177,7 +192,7 @@ class SimulatedClient:
 
     async def read_log(self, subject: str) -> list[Stored]:
         """See ``Bus``."""
-        return [stored for stored in (await self._reach()).stored if stored.subject == subject]
+        return (await self._reach()).log_of(subject)
 
     async def erase_log(self, subject: str) -> int:
         """See ``Bus``."""
@@ -289,7 +304,8 @@ class _Reader:
 
     def next_due(self) -> float:
         """When the next redelivery is due (``anyio.current_time``)."""
-        return min(self._owed.values(), default=float("inf"))
+        # They are owed in the order in which they were handed out.
+        return next(iter(self._owed.values()), float("inf"))
 
     def settle(self, revision: int) -> None:
         """An ack has come."""

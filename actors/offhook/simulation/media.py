@@ -1,7 +1,14 @@
-"""Simulated media: peers that join an agent's audio link with a simulated caller, 20 ms by 20 ms of virtual time."""
+"""Simulated media: peers that join an agent's audio link with a simulated caller, 20 ms by 20 ms of virtual time.
 
+A peer does not wake up for each frame. It catches up with the time when something is to happen (a word of the caller
+begins or ends, the agent's words run out), and before the agent's side of the link is touched. What agent and caller
+find then is what a peer that wakes up for each frame would have done, but for one thing: while a voice goes on its
+frames come in bunches of ``BUNCH``, as they do over a network.
+"""
+
+import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import anyio
@@ -13,10 +20,12 @@ from offhook.actors.ports import PeerClosed, PeerConnected, PeerEvent, PeerLost
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.sdp import check_offer
 from offhook.protocol.speech import EAR_FRAME, MOUTH_FRAME
-from offhook.simulation.speech import is_sound, words_in
+from offhook.simulation.speech import HANGOVER, is_sound, words_in
 
 _SILENCE = bytes(EAR_FRAME)
 FRAME = 0.02
+#: Most frames that are handed over at once while a voice goes on.
+BUNCH = 10
 #: Seconds until a simulated connection is up, and until a missing caller is noticed.
 SET_UP = 0.15
 WATCHDOG = 4.0
@@ -53,17 +62,37 @@ class Handset:
         self._to_say: deque[bytes] = deque()
         self._said = anyio.Event()
         self._heard = anyio.Event()
+        self._present = True
+        self._voice_until = 0.0
         #: Words the caller has heard, in order.
         self.words: list[str] = []
-        #: True while the agent's voice is heard.
-        self.hears_voice = False
-        #: False: the caller's network is gone.
-        self.present = True
         self.on_hold = False
+        #: Called when there is something to send, or the network goes or comes back.
+        self.wake: Callable[[], None] = lambda: None
+        #: Called with each frame of the agent's voice that is heard.
+        self.on_voice: Callable[[], None] = lambda: None
+
+    @property
+    def hears_voice(self) -> bool:
+        """True while the agent's voice is heard."""
+        return anyio.current_time() < self._voice_until
+
+    @property
+    def present(self) -> bool:
+        """False: the caller's network is gone."""
+        return self._present
+
+    @present.setter
+    def present(self, present: bool) -> None:
+        self.wake()
+        self._present = present
+        self.wake()
 
     def say(self, frames: list[bytes]) -> None:
         """Put frames into the microphone."""
+        self.wake()
         self._to_say.extend(frames)
+        self.wake()
 
     async def wait_said(self) -> None:
         """Wait until everything was said."""
@@ -76,6 +105,11 @@ class Handset:
         self._heard = anyio.Event()
         await self._heard.wait()
 
+    @property
+    def speaks(self) -> int:
+        """Frames that wait in the microphone."""
+        return len(self._to_say)
+
     def next_frame(self) -> bytes:
         """What the microphone gives now."""
         if not self._to_say:
@@ -87,8 +121,12 @@ class Handset:
 
     def hear(self, frame: bytes | None) -> None:
         """What the loudspeaker plays now."""
-        self.hears_voice = frame is not None and is_sound(frame)
-        if frame is not None and (words := list(words_in(frame, MOUTH_FRAME))):
+        if frame is None or not is_sound(frame):
+            self._voice_until = 0.0
+            return
+        self._voice_until = anyio.current_time() + 2 * BUNCH * FRAME
+        self.on_voice()
+        if words := list(words_in(frame, MOUTH_FRAME)):
             self.words.extend(words)
             self._heard.set()
 
@@ -103,6 +141,13 @@ class SimulatedPeer:
         self._echo = echo
         self._news: Mailbox[PeerEvent] = Mailbox()
         self._holding = False
+        self._handset: Handset | None = None
+        self._began = 0.0
+        self._frames = 0
+        #: Frames since the caller's last sound, and since the caller went missing.
+        self._quiet = HANGOVER
+        self._missing = 0
+        self._woken = anyio.Event()
         self.candidates: list[AddCandidate] = []
 
     async def answer(self, offer: str) -> str:
@@ -121,38 +166,90 @@ class SimulatedPeer:
 
     def hold(self) -> None:
         """See ``MediaPeer``."""
+        self._wake()
         self._holding = True
 
     def resume(self) -> None:
         """See ``MediaPeer``."""
+        self._wake()
         self._holding = False
 
     async def _run(self, handset: Handset) -> None:
         await anyio.sleep(SET_UP)
         self._news.put(PeerConnected())
-        missing = 0.0
-        began, frames = anyio.current_time(), 0
-        while True:
-            frames += 1
-            await anyio.sleep_until(began + frames * FRAME)
-            handset.on_hold = self._holding
-            if not handset.present:
-                self._link.take()
-                missing += FRAME
-                if missing - FRAME < WATCHDOG <= missing:
-                    self._news.put(PeerLost())
-                continue
-            if missing >= WATCHDOG:
-                self._news.put(PeerConnected())
-            missing = 0.0
-            said = handset.next_frame()
-            if self._echo:
-                handset.hear(said.ljust(MOUTH_FRAME, b"\0"))
-            elif self._holding:
+        self._began = anyio.current_time()
+        self._handset = handset
+        handset.wake = self._wake
+        with self._link.watched(self._wake):
+            while True:
+                self._catch_up()
+                self._woken = anyio.Event()
+                with anyio.CancelScope(deadline=self._began + self._next_frame() * FRAME):
+                    await self._woken.wait()
+
+    def _wake(self) -> None:
+        if self._handset is not None:
+            self._catch_up()
+            self._woken.set()
+
+    def _next_frame(self) -> float:
+        """Number of the frame at which something is to happen."""
+        handset = self._handset
+        assert handset is not None
+        moments = [math.inf]
+        if not handset.present:
+            left = round(WATCHDOG / FRAME) - self._missing
+            moments += [left] if left > 0 else []
+            moments += [min(BUNCH, waiting)] if (waiting := self._link.sending) else []
+            return self._frames + min(moments)
+        if handset.speaks:
+            # The first frame of a voice at once, and then in bunches.
+            moments.append(1 if self._quiet >= HANGOVER else min(BUNCH, handset.speaks))
+        elif self._quiet < HANGOVER:
+            moments.append(HANGOVER - self._quiet)
+        if not (self._holding or self._echo) and (waiting := self._link.sending):
+            moments.append(min(BUNCH, waiting))
+        return self._frames + min(moments)
+
+    def _catch_up(self) -> None:
+        """Send and receive the frames that are due."""
+        handset = self._handset
+        assert handset is not None
+        due = math.floor((anyio.current_time() - self._began) / FRAME + 1e-6)
+        while self._frames < due:
+            if handset.present and not handset.speaks and self._quiet >= HANGOVER and not self._link.sending:
+                # Nothing but silence.
+                self._frames, self._missing = due, self._came_back()
+                handset.on_hold = self._holding
                 handset.hear(None)
-            else:
-                self._link.hear(said)
-                handset.hear(self._link.take())
+                return
+            self._frames += 1
+            self._exchange(handset)
+
+    def _came_back(self) -> int:
+        if self._missing >= round(WATCHDOG / FRAME):
+            self._news.put(PeerConnected())
+        return 0
+
+    def _exchange(self, handset: Handset) -> None:
+        """The next 20 ms of both directions."""
+        handset.on_hold = self._holding
+        if not handset.present:
+            self._link.take()
+            self._missing += 1
+            if self._missing == round(WATCHDOG / FRAME):
+                self._news.put(PeerLost())
+            return
+        self._missing = self._came_back()
+        said = handset.next_frame()
+        self._quiet = 0 if is_sound(said) else self._quiet + 1
+        if self._echo:
+            handset.hear(said.ljust(MOUTH_FRAME, b"\0"))
+        elif self._holding:
+            handset.hear(None)
+        else:
+            self._link.hear(said)
+            handset.hear(self._link.take())
 
     def close(self) -> None:
         """Report the end."""

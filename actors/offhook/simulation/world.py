@@ -1,7 +1,7 @@
 """A simulated world: gateway, voice and records nodes on one bus, and callers who dial in, all in virtual time.
 
-The code under test is the real actors; bus, media, speech and clock are simulated. Run it on trio with a ``MockClock``
-that jumps (``offhook.simulation.run``), and minutes of calls take milliseconds.
+The code under test is the real actors; bus, media, speech and clock are simulated. Run it with ``run``, and
+minutes of calls take milliseconds.
 """
 
 import json
@@ -12,8 +12,6 @@ from typing import Any
 
 import anyio
 import msgspec
-import trio
-import trio.testing
 from anyio.abc import TaskGroup
 
 from offhook.actors.caller_socket import CloseCode, SocketClosed
@@ -29,7 +27,10 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.record import CallRecord, fold_record
 from offhook.simulation.bus import SimulatedBus
 from offhook.simulation.media import Handset, SimulatedEngine, offer_of
+from offhook.simulation.scheduler import run
 from offhook.simulation.speech import SimulatedDetector, SimulatedRecognizer, SimulatedSynthesizer, noise, utter
+
+__all__ = ["SimulatedCall", "SimulatedClock", "SimulatedIdentity", "SimulatedSocket", "World", "open_world", "run"]
 
 #: The wall clock at the beginning of every world: a Monday, 09:00 UTC.
 EPOCH = 1_893_747_600.0
@@ -334,8 +335,3 @@ async def open_world(agents: Agents, *, gateways: int = 1, voices: int = 1) -> A
             await world.start_voice(f"voice-{number + 1}")
         yield world
         tasks.cancel_scope.cancel()
-
-
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    """Run an async function in virtual time, in this thread."""
-    trio.run(scenario, clock=trio.testing.MockClock(autojump_threshold=0))
