@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -59,7 +60,7 @@ def parse_address(text: str) -> Address:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a role needs to know to start. The command line fills it in; nothing else reads the environment."""
+    """Everything a role needs to know to start; the command line fills it in."""
 
     #: URL of the NATS server or, comma-separated, of the servers of a cluster.
     nats: str
@@ -79,10 +80,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ice: tuple[str, ...] = ()
     #: Secret shared with the TURN servers, from which short-lived credentials are made.
     turn_secret: str | None = None
+    #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.
+    keep_logs: int | None = None
     #: File descriptor on which to say that the role serves.
     ready_fd: int | None = None
     #: End when stdin ends: whoever started the process is gone then.
     exit_with_stdin: bool = False
+    #: Least important log lines that are written, and how (see ``logs``).
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_format: Literal["text", "json"] = "text"
+
+
+def encode_settings(settings: Settings) -> str:
+    """Settings as JSON, for a process that is to be started."""
+    return msgspec.json.encode(settings, enc_hook=str).decode()
+
+
+def decode_settings(text: str) -> Settings:
+    """What ``encode_settings`` wrote."""
+    return msgspec.json.decode(text, type=Settings, dec_hook=lambda kind, value: kind(value))
 
 
 def data_folder(environment: Mapping[str, str] | None = None) -> Path:

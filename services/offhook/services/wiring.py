@@ -14,7 +14,7 @@ import anyio
 from offhook.actors.ports import Agents, Grant
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import OffhookError
-from offhook.services.bus import open_bus
+from offhook.services.bus import keep_logs, open_bus
 from offhook.services.lifetime import wait_stopped
 from offhook.services.settings import BadSetup, Settings, signal_ready
 from offhook.services.tokens import Workspace, open_workspace, verify_token
@@ -69,6 +69,8 @@ def run_voice(settings: Settings) -> None:
 
 def run_records(settings: Settings) -> None:
     """Turn the logs of calls into records; on trio."""
+    if settings.keep_logs is not None:
+        _explain(partial(anyio.run, keep_logs, settings.nats, settings.keep_logs), settings)
     _run_trio(_records, settings)
 
 

@@ -1,11 +1,12 @@
-"""What operators do with the streams. Asyncio only."""
+"""What operators do with the streams. Asyncio only.
+
+nats-py is imported by whoever needs it: many processes import this package and never connect in asyncio.
+"""
 
 import msgspec
 
 from offhook.protocol.messages import DeadLetter
 from offhook.protocol.subjects import DEAD_LETTERS, DEAD_STREAM, LOG_STREAM
-from offhook.services.bus import jetstream as js
-from offhook.services.bus.nats import open_nats
 
 _letter = msgspec.msgpack.Decoder(DeadLetter)
 
@@ -19,12 +20,18 @@ class FoundLetter(msgspec.Struct, frozen=True):
 
 async def keep_logs(url: str, days: float) -> None:
     """Have the logs of calls dropped after ``days``; 0: never. Raises ``NatsUnavailable``, ``BusAway``."""
+    from offhook.services.bus import jetstream as js
+    from offhook.services.bus.nats import open_nats
+
     async with open_nats(url, name="offhook-retention") as bus:
         await js.keep_for(bus.connection, LOG_STREAM, days)
 
 
 async def read_dead_letters(url: str, count: int) -> list[FoundLetter]:
     """The last ``count`` dead letters, oldest first. Raises ``NatsUnavailable``, ``BusAway``."""
+    from offhook.services.bus import jetstream as js
+    from offhook.services.bus.nats import open_nats
+
     async with open_nats(url, name="offhook-dead") as bus:
         stored = await js.read_newest(bus.connection, DEAD_STREAM, DEAD_LETTERS, count)
     return [FoundLetter(at, _read(message.data)) for at, message in stored]

@@ -120,6 +120,20 @@ def media_options(function: Function) -> Function:
     return function
 
 
+def keep_logs_option(default: int | None) -> Callable[[Function], Function]:
+    """``--keep-logs``: how long the logs of calls are kept."""
+    return click.option(
+        "--keep-logs",
+        type=click.IntRange(min=0),
+        metavar="DAYS",
+        default=default,
+        envvar="OFFHOOK_KEEP_LOGS",
+        show_envvar=True,
+        show_default=default is not None,
+        help="Days for which the log of a call is kept for replay; 0: for ever. Records and transcripts stay.",
+    )
+
+
 def log_options(function: Function) -> Function:
     """``-v``, ``--log-level``, ``--log-format``."""
     for option in (

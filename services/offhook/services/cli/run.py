@@ -1,19 +1,20 @@
 """``offhook run``: one role in the foreground."""
 
 from pathlib import Path
+from typing import Literal
 
 import rich_click as click
 
-from offhook.protocol.errors import OffhookError
 from offhook.services.cli.options import (
     data_option,
     http_option,
+    keep_logs_option,
     log_options,
     media_options,
     require_turn_secret,
     to_address,
 )
-from offhook.services.settings import BAD_SETUP_EXIT, ROLES, Address, Settings, node_name
+from offhook.services.settings import ROLES, Address, Settings, node_name
 
 
 @click.command()
@@ -39,6 +40,7 @@ from offhook.services.settings import BAD_SETUP_EXIT, ROLES, Address, Settings, 
     help="Where the api role serves; gateways pass on to it everything that is not signaling.",
 )
 @media_options
+@keep_logs_option(None)
 @click.option("--node", envvar="OFFHOOK_NODE", show_envvar=True, help="Name of this process. Default: a new one.")
 @click.option(
     "--ready-fd", type=click.IntRange(min=0), help="Write 'ready' to this file descriptor when the role serves."
@@ -57,12 +59,13 @@ def run(
     ice: tuple[str, ...],
     turn_secret: str | None,
     agents: Path | None,
+    keep_logs: int | None,
     node: str | None,
     ready_fd: int | None,
     exit_with_stdin: bool,
     verbose: bool,
-    log_level: str,
-    log_format: str,
+    log_level: Literal["debug", "info", "warning", "error"],
+    log_format: Literal["text", "json"],
 ) -> None:
     """Start one ROLE in the foreground: gateway, voice, records or api.
 
@@ -76,13 +79,8 @@ def run(
     not help (systemd: RestartPreventExitStatus=78).
     """
     require_turn_secret(ice, turn_secret)
-    if exit_with_stdin:
-        from offhook.services.lifetime import follow_stdin
+    from offhook.services.role import start_role
 
-        follow_stdin()
-    from offhook.services.logs import set_up_logs
-
-    set_up_logs(role=role, level="info" if verbose else log_level, format=log_format)  # type: ignore[arg-type]
     settings = Settings(
         nats=nats,
         data=data,
@@ -95,20 +93,7 @@ def run(
         turn_secret=turn_secret,
         ready_fd=ready_fd,
         exit_with_stdin=exit_with_stdin,
+        log_level="info" if verbose else log_level,
+        log_format=log_format,
     )
-    try:
-        _start(role, settings)
-    except OffhookError as error:
-        click.echo(f"offhook: {role}: {error}", err=True)
-        ctx.exit(BAD_SETUP_EXIT)
-
-
-def _start(role: str, settings: Settings) -> None:
-    from offhook.services import wiring
-
-    {
-        "gateway": wiring.run_gateway,
-        "voice": wiring.run_voice,
-        "records": wiring.run_records,
-        "api": wiring.run_api,
-    }[role](settings)
+    ctx.exit(start_role(role, settings))

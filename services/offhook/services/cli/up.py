@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from offhook.protocol.errors import OffhookError
-from offhook.services.cli.options import data_option, http_option, log_options, media_options, require_turn_secret
+from offhook.services.cli.options import (
+    data_option,
+    http_option,
+    keep_logs_option,
+    log_options,
+    media_options,
+    require_turn_secret,
+)
 from offhook.services.settings import ROLES, Address
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     help="Use this NATS server. Default: an embedded one, with its files in the data folder.",
 )
 @media_options
+@keep_logs_option(30)
 @log_options
 def up(
     http: Address,
@@ -37,6 +45,7 @@ def up(
     ice: tuple[str, ...],
     turn_secret: str | None,
     agents: Path | None,
+    keep_logs: int,
     verbose: bool,
     log_level: str,
     log_format: str,
@@ -53,7 +62,14 @@ def up(
     import anyio
 
     require_turn_secret(ice, turn_secret)
-    options = ["--log-level", "info" if verbose else log_level, "--log-format", log_format]
+    options = [
+        "--log-level",
+        "info" if verbose else log_level,
+        "--log-format",
+        log_format,
+        "--keep-logs",
+        str(keep_logs),
+    ]
     if media_address:
         options += ["--media-address", media_address]
     if agents:
@@ -82,7 +98,7 @@ async def _up(
     http: Address, data: Path, nats: str | None, agents: Path | None, options: list[str], secrets: dict[str, str]
 ) -> None:
     from offhook.services.lifetime import stop_signal
-    from offhook.services.up import hold_data_folder, require_free_port, supervise, unused_port
+    from offhook.services.up import hold_data_folder, require_free_port, supervise, tell_bus_address, unused_port
 
     require_free_port(http)
     _check_agents(agents)
@@ -90,7 +106,8 @@ async def _up(
         async with stop_signal() as stopped, _open_nats(nats, data) as url:
             api = Address("127.0.0.1", unused_port())
             commands = _commands(http, api, data, options, {**secrets, "OFFHOOK_NATS": url})
-            await supervise(commands, stopped=stopped, on_ready=lambda: _announce(http, data), tell=_tell)
+            with tell_bus_address(data, url):
+                await supervise(commands, stopped=stopped, on_ready=lambda: _announce(http, data), tell=_tell)
 
 
 @asynccontextmanager

@@ -1,8 +1,9 @@
 """Records of calls in SQLite or PostgreSQL."""
 
+from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import store_file
 from offhook.services.store.records import StoreRecords
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
 
-__all__ = ["SchemaTooNew", "Store", "StoreRecords", "open_store", "store_file"]
+__all__ = ["SchemaTooNew", "Store", "StoreRecords", "clean", "open_store", "store_file"]

@@ -43,6 +43,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     # FULL: an entry is acknowledged to the bus after the commit, so the commit must outlive a power cut.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+    # What is erased is written over.
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Engine, Select, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, Select, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from offhook.protocol.call import Call, LogEntry
@@ -114,6 +114,11 @@ class Store:
             [_struct(state, StateEntered) for state in states],
             [_struct(line, TranscriptLine) for line in lines],
         )
+
+    def erase(self, call: str) -> bool:
+        """Delete the record of a call; False when there is none."""
+        with _away(), self._transaction() as connection:
+            return connection.execute(delete(calls).where(calls.c.id == call)).rowcount > 0
 
     def close(self) -> None:
         """Close all connections."""

@@ -19,6 +19,8 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     arguments: Callable[[int], Sequence[str]]
     #: Variables added to our own environment; for what must not stand in a process list.
     environment: Mapping[str, str] = {}
+    #: Ended once all that are not last have ended: it has to hear what they still say.
+    last: bool = False
 
 
 class Child:

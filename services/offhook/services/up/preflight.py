@@ -14,6 +14,10 @@ from offhook.services.settings import Address, BadSetup
 LOCK = "offhook.lock"
 
 
+class FolderTaken(BadSetup):
+    """A running offhook holds the data folder."""
+
+
 def _bind(address: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -82,7 +86,7 @@ def require_writable(folder: Path) -> None:
 
 @contextmanager
 def hold_data_folder(folder: Path) -> Iterator[None]:
-    """Keep ``folder`` for this process while the context is open. Raises ``BadSetup``.
+    """Keep ``folder`` for this process while the context is open. Raises ``FolderTaken``, ``BadSetup``.
 
     The lock (flock) goes with the process, however it ends; the file stays.
     """
@@ -93,7 +97,7 @@ def hold_data_folder(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
-            raise BadSetup(
+            raise FolderTaken(
                 f"offhook is already running on the data folder {folder} (process {holder}). "
                 "Stop it first, or choose another folder with --data DIR and another port with --http."
             ) from None

@@ -34,6 +34,10 @@ class _Role:
         self._failures = Failures(command.name, limits)
         self.ready = anyio.Event()
 
+    @property
+    def last(self) -> bool:
+        return self._command.last
+
     async def keep_running(self) -> None:
         """Start, watch, start again; returns never. Raises ``RoleGaveUp``."""
         while True:
@@ -48,7 +52,7 @@ class _Role:
                 code = await child.wait_ended()
                 tasks.cancel_scope.cancel()
         finally:
-            await child.stop(self._limits.grace)
+            await child.stop(self._limits.last_grace if self.last else self._limits.grace)
         return code
 
     async def _note_ready(self, child: Child) -> None:
@@ -72,7 +76,7 @@ async def supervise(
     tell: Callable[[str], None],
     limits: Limits | None = None,
 ) -> None:
-    """Run ``commands`` until ``stopped`` is set; when it returns or raises, no child is left.
+    """Run ``commands`` until ``stopped`` is set; when it returns or raises, no child is left, those ``last`` gone last.
 
     ``on_ready`` is called once, when all have said that they serve; ``tell`` gets a sentence for each restart.
     Raises ``RoleGaveUp``.
@@ -80,7 +84,7 @@ async def supervise(
     roles = [_Role(command, limits or Limits(), tell) for command in commands]
     gave_up: list[RoleGaveUp] = []
 
-    async with anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as last_tasks, anyio.create_task_group() as tasks:
 
         async def keep(role: _Role) -> None:
             try:
@@ -95,7 +99,7 @@ async def supervise(
             on_ready()
 
         for role in roles:
-            tasks.start_soon(keep, role)
+            (last_tasks if role.last else tasks).start_soon(keep, role)
         tasks.start_soon(announce)
         await stopped.wait()
         tasks.cancel_scope.cancel()
