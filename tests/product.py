@@ -19,7 +19,7 @@ class Product:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "up.log"
         command = [str(_offhook()), "up", "--http", f"127.0.0.1:{self.port}", "--data", str(folder / "data")]
         with self.log.open("wb") as log:
@@ -107,7 +107,7 @@ def _offhook() -> Path:
     return Path(sys.executable).with_name("offhook")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
