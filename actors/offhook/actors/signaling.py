@@ -1,37 +1,33 @@
 """The signaling actor: one caller's socket on one side, the call's session on the other.
 
-It turns frames into messages and back and holds no rule about calls. What it does know is its own small table: which
-frames make sense on a socket without a call, while a call is being opened, and in a call.
+It turns frames into messages and back and holds no rule about calls; which frames make sense when is told by
+``socket_state``.
 """
 
 import logging
-from enum import StrEnum
 
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from offhook.actors.call_line import CallLine
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
 from offhook.actors.doorkeeper import Admitted, Doorkeeper
-from offhook.actors.inbox import Inbox
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.ports import Bus, BusAway
-from offhook.actors.reporter import Reporter, open_reporter
+from offhook.actors.ports import Bus
+from offhook.actors.socket_state import SocketState, require
 from offhook.protocol import subjects
-from offhook.protocol.call import CallEvent, LogEntry, announced, fold
+from offhook.protocol.call import LogEntry, announced, fold
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import (
-    TO_SIGNALING,
     AddCandidate,
-    Aside,
     CallerDialed,
     CallerTyped,
     Envelope,
     InfoReceived,
     ShowCandidate,
-    encode,
 )
 from offhook.protocol.sdp import check_offer
 from offhook.protocol.signal import (
@@ -52,32 +48,8 @@ from offhook.protocol.signal import (
 
 log = logging.getLogger("offhook.signaling")
 
-#: Seconds to wait for the session to take the last report of a socket that is gone.
-FAREWELL = 10.0
 #: Candidates kept until the answer, and taken from one caller in all.
 MOST_CANDIDATES = 24
-
-
-class SocketState(StrEnum):
-    """What a socket is good for."""
-
-    #: No call yet: an offer is expected.
-    OPEN = "open"
-    #: An offer is being looked at.
-    OPENING = "opening"
-    #: There is a call; its answer has not come yet.
-    OFFERED = "offered"
-    #: The call's answer was sent.
-    ANSWERED = "answered"
-
-
-#: Which frames make sense in which state; a new offer in a call may only repeat the call's own.
-ALLOWED: dict[SocketState, tuple[type[ClientFrame], ...]] = {
-    SocketState.OPEN: (Offer, Resume, Close),
-    SocketState.OPENING: (IceCandidate, Close),
-    SocketState.OFFERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
-    SocketState.ANSWERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
-}
 
 
 class _Gone(msgspec.Struct, frozen=True):
@@ -121,8 +93,7 @@ class SignalingActor:
         self._ticket = ""
         self._candidates: list[IceCandidate] = []
         self._taken_candidates = 0
-        self._reporter: Reporter | None = None
-        self._following = anyio.CancelScope()
+        self._line: CallLine | None = None
         self._tasks: TaskGroup
 
     async def run(self) -> None:
@@ -167,13 +138,7 @@ class SignalingActor:
     async def _take(self, frame: ClientFrame) -> None:
         if frame.session and frame.session != self._call and not isinstance(frame, Resume):
             raise Refusal(Reason.SESSION_NOT_FOUND, "There is no such session on this connection.")
-        if not isinstance(frame, ALLOWED[self._state]):
-            kind = frame.__struct_config__.tag
-            raise Refusal(
-                Reason.INVALID_STATE,
-                f"A frame of type {kind!r} makes no sense now: {_EXPLAINED[self._state]}",
-                state=self._state.value,
-            )
+        require(frame, self._state)
         match frame:
             case Offer():
                 await self._take_offer(frame)
@@ -184,13 +149,13 @@ class SignalingActor:
             case Close() if self._state in {SocketState.OPEN, SocketState.OPENING}:
                 await self._socket.close(CloseCode.NORMAL, "closed")
             case Close():
-                self._report(ev.CallerHungUp())
+                self._to_call.report(ev.CallerHungUp())
             case Text(text=text):
-                await self._pass_on(subjects.agent(self._call), CallerTyped(text))
+                await self._to_call.pass_on(subjects.agent(self._call), CallerTyped(text))
             case Dtmf(digit=digit):
-                await self._pass_on(subjects.agent(self._call), CallerDialed(digit))
+                await self._to_call.pass_on(subjects.agent(self._call), CallerDialed(digit))
             case Info(name=name, data=data):
-                await self._pass_on(subjects.agent(self._call), InfoReceived(name, data))
+                await self._to_call.pass_on(subjects.agent(self._call), InfoReceived(name, data))
 
     async def _take_offer(self, offer: Offer) -> None:
         if self._state is not SocketState.OPEN:
@@ -205,13 +170,10 @@ class SignalingActor:
             # Orders of a new call may come before the outcome: listen first.
             outcome: Admitted | Refusal
             try:
-                await self._tasks.start(self._follow, call)
-                await self._renew_ticket(call)
+                await self._open_line(call)
                 outcome = await self._doorkeeper.admit(offer, call, grant, profile)
                 if outcome.repeated:
-                    self._following.cancel()
-                    await self._tasks.start(self._follow, outcome.call)
-                    await self._renew_ticket(outcome.call)
+                    await self._open_line(outcome.call)
             except Refusal as refusal:
                 outcome = refusal
             await self._mailbox.put_soon(_Opened(outcome))
@@ -226,7 +188,7 @@ class SignalingActor:
         if offer.auth_token != self._ticket:
             self._doorkeeper.verify(offer, origin=self._socket.origin)
         if offer.sdp == self._sdp or (offer.call_sid is not None and offer.call_sid == self._call_sid):
-            self._report(ev.OfferRepeated())
+            self._to_call.report(ev.OfferRepeated())
             return
         if not offer.session:
             raise Refusal(
@@ -243,10 +205,15 @@ class SignalingActor:
             )
         self._sdp = offer.sdp
         self._taken_candidates = 0
-        self._report(ev.Reoffered(sdp=offer.sdp))
+        self._to_call.report(ev.Reoffered(sdp=offer.sdp))
 
-    async def _renew_ticket(self, call: str) -> None:
-        """A client that asks for events can come back to its call."""
+    async def _open_line(self, call: str) -> None:
+        """Be ready for what the session of ``call`` says. A client that asks for events can come back to it."""
+        if self._line is not None:
+            self._line.cut()
+        line = CallLine(self._bus, call, socket=self._id, take=self._mailbox.put_soon)
+        await self._tasks.start(line.run)
+        self._line = line
         if self._events:
             self._ticket = await self._doorkeeper.issue_return_ticket(call)
 
@@ -258,8 +225,7 @@ class SignalingActor:
             letter: _Opened | _Returned
             try:
                 call_log = await self._doorkeeper.readmit(resume)
-                await self._tasks.start(self._follow, resume.session)
-                await self._renew_ticket(resume.session)
+                await self._open_line(resume.session)
                 letter = _Returned(resume.session, call_log, resume.seq)
             except Refusal as refusal:
                 letter = _Opened(refusal)
@@ -282,19 +248,15 @@ class SignalingActor:
 
     async def _send_candidate(self, frame: IceCandidate) -> None:
         message = AddCandidate(frame.candidate, frame.sdp_mid, frame.sdp_m_line_index)
-        await self._pass_on(subjects.media(self._call), message)
-
-    async def _pass_on(self, subject: str, body: Aside) -> None:
-        try:
-            await self._bus.publish(subject, encode(Envelope(call=self._call, body=body)))
-        except BusAway:
-            log.warning("frame lost, the bus is away", extra={"call": self._call})
+        await self._to_call.pass_on(subjects.media(self._call), message)
 
     # ── orders of the session ──────────────────────────────────────────────────────────────────────────────────
 
     async def _settle(self, outcome: Admitted | Refusal) -> None:
         if isinstance(outcome, Refusal):
-            self._following.cancel()
+            if self._line is not None:
+                self._line.cut()
+            self._line = None
             self._state = SocketState.OPEN
             self._candidates.clear()
             self._taken_candidates = 0
@@ -304,7 +266,7 @@ class SignalingActor:
         if self._state is SocketState.OPENING:
             self._state = SocketState.OFFERED
         if outcome.repeated:
-            self._report(ev.OfferRepeated())
+            self._to_call.report(ev.OfferRepeated())
 
     async def _welcome_back(self, returned: _Returned) -> None:
         """The caller gets the events it missed, then those to come; its other socket is left."""
@@ -316,7 +278,7 @@ class SignalingActor:
         await self._socket.send(encode_resumed(returned.call, state, self._sent, self._ticket))
         for seq, announce in announced(returned.call, entries, after=returned.seen):
             await self._socket.send(encode_event(returned.call, announce.event, seq, announce.data))
-        self._report(ev.CallerReturned(socket=self._id))
+        self._to_call.report(ev.CallerReturned(socket=self._id))
 
     async def _obey(self, order: Envelope) -> bool:
         """Carry out an order of the session; True when it was the last."""
@@ -343,27 +305,11 @@ class SignalingActor:
                 return True
         return False
 
-    async def _follow(self, call: str, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-        """Listen to the session of ``call``, and be ready to report to it."""
-        with anyio.CancelScope() as self._following:
-            await self._follow_call(call, task_status)
-
-    async def _follow_call(self, call: str, task_status: anyio.abc.TaskStatus[None]) -> None:
-        subject = subjects.signaling(call)
-        async with (
-            self._bus.subscribe(subject) as stream,
-            open_reporter(self._bus, call, f"socket {self._id}") as self._reporter,
-        ):
-            task_status.started()
-            await self._collect(Inbox(self._bus, stream, subject=subject, kinds=TO_SIGNALING, call=call))
-
-    async def _collect(self, orders: Inbox) -> None:
-        async for order in orders:
-            await self._mailbox.put_soon(order)
-
-    def _report(self, fact: CallEvent) -> None:
-        assert self._reporter is not None
-        self._reporter.report(fact)
+    @property
+    def _to_call(self) -> CallLine:
+        """The line to the call; frames that need it are only allowed when there is one."""
+        assert self._line is not None
+        return self._line
 
     async def _refuse(self, refusal: Refusal) -> None:
         await self._socket.send(encode_error(self._socket.session, refusal))
@@ -372,16 +318,5 @@ class SignalingActor:
 
     async def _part(self) -> None:
         """The socket is gone: the session is told, and decides."""
-        if self._reporter is None or self._state is SocketState.OPEN:
-            return
-        self._report(ev.CallerDropped())
-        with anyio.move_on_after(FAREWELL):
-            await self._reporter.wait_confirmed()
-
-
-_EXPLAINED = {
-    SocketState.OPEN: "there is no call on this connection yet, send an offer first.",
-    SocketState.OPENING: "the offer is still being looked at.",
-    SocketState.OFFERED: "the call is being set up.",
-    SocketState.ANSWERED: "the call is up.",
-}
+        if self._line is not None:
+            await self._line.part(ev.CallerDropped())
