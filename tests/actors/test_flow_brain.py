@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from offhook.actors.flow_brain import EchoBrain, FlowBrain
-from offhook.actors.ports import Brain
+from offhook.actors.ports import Brain, ToolFailed
 from offhook.protocol.agent import load_agent
 from offhook.protocol.speech import BrainAction, Finish, Heard, Say, Tell
 
@@ -76,3 +79,132 @@ async def test_echo() -> None:
     assert [action async for action in brain.open()] == [Say("Say something, and I will repeat it.")]
     assert await hear(brain, "good morning") == [Say("You said: good morning.")]
     assert [action async for action in brain.wait()] == [Say("I am listening.")]
+
+
+# ── tools ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+SHOP = load_agent(
+    """
+id = "shop"
+name = "Shop"
+
+[brain]
+kind = "flow"
+start = "start"
+
+[tools.order]
+
+[intents.order]
+phrases = ["order"]
+go = "order"
+
+[intents.hello]
+phrases = ["hello"]
+say = "Hello."
+
+[nodes.start]
+kind = "ask"
+say = "Yes?"
+on = { order = "order" }
+
+[nodes.order]
+kind = "tool"
+tool = "order"
+next = "ordered"
+
+[nodes.ordered]
+kind = "say"
+say = "Ordered as {order.number}."
+next = "start"
+
+[nodes.never]
+kind = "end"
+say = "Goodbye."
+
+[intents.bye]
+phrases = ["bye"]
+go = "never"
+""",
+    file="shop.toml",
+)
+
+
+class SlowTools:
+    """Takes a moment; as the real toolbox does, it cannot be stopped once it has begun."""
+
+    def __init__(self) -> None:
+        self.used: list[str] = []
+        self.go = anyio.Event()
+        self.refuses = False
+
+    async def use(self, name: str, **arguments: Any) -> Any:
+        if self.refuses:
+            raise ToolFailed("closed")
+        await anyio.lowlevel.checkpoint()
+        self.used.append(name)
+        with anyio.CancelScope(shield=True):
+            await self.go.wait()
+        return {"number": len(self.used)}
+
+
+async def _interrupted(brain: FlowBrain, tools: SlowTools) -> list[BrainAction]:
+    """What the brain hands over when it is stopped while its tool runs."""
+    handed_over: list[BrainAction] = []
+
+    async def think() -> None:
+        handed_over.extend([action async for action in brain.hear(Heard(text="order"))])
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(think)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+        tools.go.set()
+    return handed_over
+
+
+async def test_a_tool_is_used_and_its_result_said() -> None:
+    tools = SlowTools()
+    tools.go.set()
+    brain = FlowBrain(SHOP, tools=tools)
+    _ = [action async for action in brain.open()]
+    assert await hear(brain, "order") == [Say("Ordered as 1."), Say("Yes?")]
+    assert await hear(brain, "order") == [Say("Ordered as 2."), Say("Yes?")]
+
+
+async def test_a_caller_who_interrupts_a_tool_is_told_and_answered_and_it_runs_once() -> None:
+    tools = SlowTools()
+    brain = FlowBrain(SHOP, tools=tools)
+    _ = [action async for action in brain.open()]
+    assert await _interrupted(brain, tools) == []
+    assert await hear(brain, "hello") == [Say("Ordered as 1."), Say("Hello."), Say("Yes?")]
+    assert tools.used == ["order"]
+
+
+async def test_a_silence_after_an_interrupted_tool_brings_its_outcome() -> None:
+    tools = SlowTools()
+    brain = FlowBrain(SHOP, tools=tools)
+    _ = [action async for action in brain.open()]
+    await _interrupted(brain, tools)
+    said = [action async for action in brain.wait()]
+    assert said[0] == Say("Ordered as 1.")
+
+
+async def test_a_tool_that_was_stopped_before_it_began_is_used_with_the_next_words() -> None:
+    tools = SlowTools()
+    tools.go.set()
+    brain = FlowBrain(SHOP, tools=tools)
+    _ = [action async for action in brain.open()]
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await hear(brain, "order")
+    assert tools.used == []
+    assert await hear(brain, "hello") == [Say("Ordered as 1."), Say("Hello."), Say("Yes?")]
+
+
+@pytest.mark.parametrize("given", [True, False])
+async def test_a_tool_that_fails_is_told(given: bool) -> None:
+    tools = SlowTools()
+    tools.refuses = True
+    brain = FlowBrain(SHOP, tools=tools if given else None)
+    _ = [action async for action in brain.open()]
+    assert await hear(brain, "order") == [Say("I am sorry, that did not work just now."), Say("Yes?")]

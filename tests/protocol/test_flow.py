@@ -1,5 +1,6 @@
 """Conversations along the front desk: as tables, and as properties of any conversation (A2, A5, A6)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -330,23 +331,40 @@ BAKERY = load_agent(
 )
 
 
+def move(document: AgentDocument, state: FlowState, heard: Heard | None, *, works: bool) -> tuple[flow.Step, ...]:
+    """A whole move, with tools that work or fail."""
+
+    def run(steps: tuple[flow.Step, ...], *, ask: bool) -> Iterator[flow.Step]:
+        nonlocal state
+        for step in steps:
+            state = step.state
+            yield step
+        if steps and isinstance(steps[-1].action, flow.UseTool):
+            state = flow.returned(document, state, {"number": 7}) if works else flow.failed(state)
+            yield from run(flow.go_on(document, state, ask=ask), ask=ask)
+
+    before = tuple(run(flow.unfinished(document, state), ask=False))
+    answer = flow.wait(document, state) if heard is None else flow.hear(document, state, heard)
+    return (*before, *run(answer, ask=True))
+
+
 @settings(deadline=None)
 @given(
     document=st.sampled_from([DESK, BAKERY]),
-    turns=st.lists(st.tuples(HEARD, st.integers(0, 8)), max_size=15),
+    turns=st.lists(st.tuples(HEARD, st.integers(0, 8), st.booleans()), max_size=15),
     today=st.sampled_from([None, "sunday"]),
     variables=st.dictionaries(st.sampled_from(["visitor", "x"]), st.text(max_size=10)),
 )
 def test_any_conversation(
     document: AgentDocument,
-    turns: list[tuple[Heard | None, int]],
+    turns: list[tuple[Heard | None, int, bool]],
     today: str | None,
     variables: dict[str, str],
 ) -> None:
     """Whatever is heard and wherever it is interrupted: something is said or the call ends; silence always ends it."""
     state = flow.open_flow(document, variables, today=today)[-1].state
-    for heard, stop in turns:
-        steps = flow.wait(document, state) if heard is None else flow.hear(document, state, heard)
+    for heard, stop, works in turns:
+        steps = move(document, state, heard, works=works)
         assert any(isinstance(step.action, Say | Finish) for step in steps)
         said = "".join(step.action.text for step in steps if isinstance(step.action, Say))
         assert "{" not in said or "{" in str((variables, turns))
@@ -356,11 +374,11 @@ def test_any_conversation(
         if not finishes:
             assert isinstance(document.nodes[steps[-1].state.node], AskNode)
         state = steps[min(stop, len(steps) - 1)].state
-    last = flow.wait(document, state)[-1]
+    last = move(document, state, None, works=False)[-1]
     # Prompted once more; twice where a dialed number was taken in place of the first prompt.
     for _ in range(2):
         if not last.state.finished:
-            last = flow.wait(document, last.state)[-1]
+            last = move(document, last.state, None, works=False)[-1]
     assert isinstance(last.action, Finish)
     assert last.action.reason in {EndReason.SILENCE, EndReason.AGENT_COMPLETED}
 

@@ -1,11 +1,17 @@
 """Two brains that need nothing from outside: a conversation along an agent document, and an echo."""
 
+import logging
 from collections.abc import AsyncIterator
 
+import anyio.lowlevel
+
+from offhook.actors.ports import Toolbox, ToolFailed
 from offhook.protocol import flow
 from offhook.protocol.agent import AgentDocument
-from offhook.protocol.flow import FlowState, Step
+from offhook.protocol.flow import FlowState, Step, UseTool
 from offhook.protocol.speech import BrainAction, Heard, Hints, Say
+
+log = logging.getLogger("offhook.brain")
 
 
 class FlowBrain:
@@ -21,11 +27,13 @@ class FlowBrain:
         variables: dict[str, str] | None = None,
         today: str | None = None,
         state: FlowState | None = None,
+        tools: Toolbox | None = None,
     ) -> None:
-        """``today`` is the weekday of the call (``monday``), None when it is not known."""
+        """``today`` is the weekday of the call (``monday``), None when it is not known; without ``tools`` all fail."""
         self._document = document
         self._variables = variables or {}
         self._today = today
+        self._tools = tools
         self._sentences = flow.sentences(document)
         self.state = state
 
@@ -46,6 +54,8 @@ class FlowBrain:
             async for action in self.open():
                 yield action
             return
+        async for action in self._take(flow.unfinished(self._document, self.state), ask=False):
+            yield action
         async for action in self._take(flow.hear(self._document, self.state, heard)):
             yield action
 
@@ -55,14 +65,34 @@ class FlowBrain:
             async for action in self.open():
                 yield action
             return
+        async for action in self._take(flow.unfinished(self._document, self.state), ask=False):
+            yield action
         async for action in self._take(flow.wait(self._document, self.state)):
             yield action
 
-    async def _take(self, steps: tuple[Step, ...]) -> AsyncIterator[BrainAction]:
-        for step in steps:
-            # Before the yield: an action that was handed over has happened, whether or not we are resumed.
-            self.state = step.state
-            yield step.action
+    async def _take(self, steps: tuple[Step, ...], *, ask: bool = True) -> AsyncIterator[BrainAction]:
+        while steps:
+            used = False
+            for step in steps:
+                # Before the yield: an action that was handed over has happened, whether or not we are resumed.
+                self.state = step.state
+                if isinstance(step.action, UseTool):
+                    self.state = await self._use(step.action, step.state)
+                    used = True
+                    # The tool ran to its end; who spoke meanwhile is heard first, and then told what became of it.
+                    await anyio.lowlevel.checkpoint()
+                else:
+                    yield step.action
+            steps = flow.go_on(self._document, self.state, ask=ask) if used and self.state is not None else ()
+
+    async def _use(self, use: UseTool, state: FlowState) -> FlowState:
+        try:
+            if self._tools is None:
+                raise ToolFailed("this agent runs without tools")
+            return flow.returned(self._document, state, await self._tools.use(use.name, **use.arguments))
+        except ToolFailed as error:
+            log.warning("tool failed", extra={"tool": use.name, "why": str(error)})
+            return flow.failed(state)
 
 
 class EchoBrain:

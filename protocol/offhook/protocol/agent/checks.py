@@ -1,5 +1,6 @@
 """What is well-formed and still makes no sense: targets that are not there, questions nobody can answer, loops."""
 
+import re
 from collections.abc import Iterator
 
 from offhook.protocol.agent import document as doc
@@ -17,6 +18,7 @@ MAX_EXPANSIONS = 100_000
 COMPARED = 200
 
 _KNOWN_PLACEHOLDERS = {"hours", "agent"}
+_TOOL_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 def check(document: AgentDocument) -> list[Finding]:
@@ -24,6 +26,7 @@ def check(document: AgentDocument) -> list[Finding]:
     return [
         *_check_opening(document),
         *_check_slots(document),
+        *_check_tools(document),
         *_check_intents(document),
         *_check_texts(document),
         *(_check_flow(document) if isinstance(document.brain, Flow) else ()),
@@ -40,6 +43,10 @@ def targets(node: Node) -> Iterator[tuple[Path, str]]:
         case doc.BranchNode(cases=cases, otherwise=otherwise):
             yield from ((("cases",), case.go) for case in cases)
             yield ("otherwise",), otherwise
+        case doc.ToolNode(next=following, failed=failed):
+            yield ("next",), following
+            if failed:
+                yield ("failed",), failed
         case doc.EndNode():
             pass
         case _:
@@ -69,6 +76,22 @@ def _check_slots(document: AgentDocument) -> Iterator[Finding]:
             yield ("slots", name, "open"), "only a `day` or a `time` can lie in the opening hours; remove `open`"
         if slot.open and not any(getattr(document.opening, day) for day in doc.DAYS):
             yield ("slots", name, "open"), "there are no opening hours; add a table [opening]"
+
+
+def _check_tools(document: AgentDocument) -> Iterator[Finding]:
+    for name, tool in document.tools.items():
+        if not _TOOL_NAME.fullmatch(name) or name in _KNOWN_PLACEHOLDERS:
+            yield ("tools", name), f"`{name}` can not be the name of a tool; use other lower-case letters"
+        for parameter in tool.parameters:
+            if parameter not in document.slots and parameter not in document.variables:
+                yield (
+                    ("tools", name, "parameters"),
+                    f"`{parameter}` is neither a slot nor a variable, so nothing can be given for it; "
+                    f"add [slots.{parameter}], or a default under [variables]",
+                )
+    for name, node in document.nodes.items():
+        if isinstance(node, doc.ToolNode) and node.tool not in document.tools:
+            yield ("nodes", name, "tool"), f"there is no tool `{node.tool}`; add [tools.{node.tool}] or name another"
 
 
 def _check_phrases(document: AgentDocument, path: Path, phrases: tuple[str, ...], of: str) -> Iterator[Finding]:
@@ -106,7 +129,7 @@ def _no_node(name: str) -> str:
 def texts(document: AgentDocument) -> Iterator[tuple[Path, str]]:
     """Every text that may be spoken, with its place."""
     yield from ((("greeting",), text) for text in doc.variants(document.greeting))
-    for field in ("unclear", "farewell", "silence", "silence_farewell"):
+    for field in ("unclear", "failed", "farewell", "silence", "silence_farewell"):
         yield from ((("repair", field), text) for text in doc.variants(getattr(document.repair, field)))
     for section, fields in (("slots", ("refuse",)), ("intents", ("say",)), ("nodes", ("say", "again", "value"))):
         for name, entry in getattr(document, section).items():
@@ -124,10 +147,11 @@ def _check_texts(document: AgentDocument) -> Iterator[Finding]:
         if path[-1] != "value" and not words(fill(text, lambda _name: "")):
             yield path, "this text says nothing of its own; write some words beside the placeholders, or remove it"
         for placeholder in placeholders(text):
-            if placeholder not in known | days:
+            tool, dot, field = placeholder.partition(".")
+            if placeholder not in known | days and not (dot and field and tool in document.tools):
                 yield (
                     path,
-                    f"`{{{placeholder}}}` is neither a slot nor a variable; "
+                    f"`{{{placeholder}}}` is neither a slot nor a variable nor a field of a tool's result; "
                     "correct it, or give it a default under [variables]",
                 )
 
@@ -237,7 +261,9 @@ def _check_loops(document: AgentDocument) -> Iterator[Finding]:
             passed[name] = [node.next] if node.slot and node.slot not in node.forget else []
         else:
             # Before anything was asked, "back" is the start.
-            found = (target for _path, target in targets(node))
+            found = [target for _path, target in targets(node)]
+            if isinstance(node, doc.ToolNode) and not node.failed and not document.repair.offer:
+                found.append(document.brain.start)
             passed[name] = [document.brain.start if target == doc.BACK else target for target in found]
     for name in passed:
         todo, seen = list(passed[name]), set[str]()

@@ -68,6 +68,8 @@ class Repair(_Strict, frozen=True):
     unclear: Texts = ("Sorry, I did not get that.", "Sorry, I am not sure I understood.")
     #: Node to go to when it did not understand for the second time; usually one that offers a person.
     offer: str = ""
+    #: Said when a tool failed and its node has no ``failed``; then ``offer``, or the start.
+    failed: Texts = "I am sorry, that did not work just now."
     farewell: Texts = "I am sorry that I could not help. Please try again later. Goodbye."
     silence: Texts = "Are you still there?"
     silence_farewell: Texts = "I can not hear you any more, so I will end the call. Goodbye."
@@ -101,6 +103,15 @@ class Intent(_Strict, frozen=True):
     go: str = ""
     #: Key of the dialpad that means the same.
     key: Annotated[str, msgspec.Meta(pattern=r"^[0-9*#]?$")] = ""
+
+
+class ToolDeclaration(_Strict, frozen=True):
+    """Something the agent can do besides talking. The document says what it is; whoever hosts the agent runs it."""
+
+    #: What it does, in a sentence.
+    description: str = ""
+    #: What it is given: names of slots or variables, and what each means. Those nothing is known of are left out.
+    parameters: dict[str, str] = {}
 
 
 class SayNode(_Strict, frozen=True, tag_field="kind", tag="say"):
@@ -145,11 +156,20 @@ class BranchNode(_Strict, frozen=True, tag_field="kind", tag="branch"):
     otherwise: str
 
 
-class ToolNode(_Strict, frozen=True, tag_field="kind", tag="tool"):
+class TellNode(_Strict, frozen=True, tag_field="kind", tag="tell"):
     """Hand the slots to the page under a name, and go on."""
+
+    name: str
+    next: str
+
+
+class ToolNode(_Strict, frozen=True, tag_field="kind", tag="tool"):
+    """Use a tool and wait for it; what it returns can be said as ``{tool.field}``."""
 
     tool: str
     next: str
+    #: Where to go when the tool failed; without it the agent says so (``Repair.failed``).
+    failed: str = ""
 
 
 class TransferNode(_Strict, frozen=True, tag_field="kind", tag="transfer"):
@@ -172,7 +192,7 @@ class EndNode(_Strict, frozen=True, tag_field="kind", tag="end"):
     say: Texts = ()
 
 
-Node = SayNode | AskNode | BranchNode | ToolNode | TransferNode | SmsNode | EndNode
+Node = SayNode | AskNode | BranchNode | TellNode | ToolNode | TransferNode | SmsNode | EndNode
 
 
 class AgentDocument(_Strict, frozen=True, kw_only=True):
@@ -196,6 +216,7 @@ class AgentDocument(_Strict, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
     opening: Opening = Opening()
     repair: Repair = Repair()
+    tools: dict[str, ToolDeclaration] = {}
     slots: dict[str, Slot] = {}
     intents: dict[str, Intent] = {}
     nodes: dict[str, Node] = {}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from offhook.protocol.agent.checks import Finding, check
-from offhook.protocol.agent.document import AgentDocument, Intent, Node, Slot
+from offhook.protocol.agent.document import AgentDocument, Intent, Node, Slot, ToolDeclaration
 from offhook.protocol.agent.problems import DocumentError, Path, Problem, line_of, locate
 from offhook.protocol.speech import Voice
 
@@ -21,7 +21,7 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 _TOML_LINE = re.compile(r"line (\d+)")
 
 #: The sections that are read entry by entry, so that every wrong one is reported.
-_SECTIONS: dict[str, Any] = {"slots": Slot, "intents": Intent, "nodes": Node}
+_SECTIONS: dict[str, Any] = {"tools": ToolDeclaration, "slots": Slot, "intents": Intent, "nodes": Node}
 
 
 def load_agent(text: str, *, file: str) -> AgentDocument:

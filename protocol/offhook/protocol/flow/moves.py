@@ -2,7 +2,7 @@
 
 A move is a tuple of steps, never empty; each step is an action and the state once that action was taken, so that a
 caller who interrupts leaves the flow exactly where its words were. The last state is where the flow rests: at a
-question, or at its end.
+question, at a tool that has to be used, or at its end.
 """
 
 from offhook.protocol.agent import document as doc
@@ -23,6 +23,10 @@ class NoFlow(OffhookError):
     """The document's brain is not a flow."""
 
 
+class ToolWaits(OffhookError):
+    """The flow stands before a tool that was not used: see ``unfinished``."""
+
+
 def open_flow(document: AgentDocument, variables: dict[str, str], *, today: str | None = None) -> tuple[Step, ...]:
     """The first words of a call: the greeting, then the start node.
 
@@ -38,9 +42,12 @@ def open_flow(document: AgentDocument, variables: dict[str, str], *, today: str 
 
 
 def hear(document: AgentDocument, state: FlowState, heard: Heard) -> tuple[Step, ...]:
-    """The caller said (typed, dialed) something; also into the goodbye, and then the conversation goes on."""
+    """The caller said (typed, dialed) something; also into the goodbye, and then the conversation goes on.
+
+    What is ``unfinished`` comes first. Raises ``ToolWaits``.
+    """
     walk = Walk(document, state.but(finished=False, silences=0))
-    walk.settle()
+    _settle(walk)
     if _dial(walk, heard.text.strip()):
         return walk.done()
     found = understand(document, walk.state, heard)
@@ -53,9 +60,12 @@ def hear(document: AgentDocument, state: FlowState, heard: Heard) -> tuple[Step,
 
 
 def wait(document: AgentDocument, state: FlowState) -> tuple[Step, ...]:
-    """The caller has been silent: asked once, then the call ends."""
+    """The caller has been silent: asked once, then the call ends. What is ``unfinished`` comes first.
+
+    Raises ``ToolWaits``.
+    """
     walk = Walk(document, state)
-    walk.settle()
+    _settle(walk)
     walk.set(silences=state.silences + 1)
     if _dial(walk, "#"):
         return walk.done()
@@ -66,6 +76,12 @@ def wait(document: AgentDocument, state: FlowState) -> tuple[Step, ...]:
         walk.say("repair.silence_farewell", document.repair.silence_farewell)
         walk.finish(EndReason.SILENCE)
     return walk.done()
+
+
+def _settle(walk: Walk) -> None:
+    walk.settle()
+    if walk.waits_for_tool:
+        raise ToolWaits(f"the tool of the node {walk.state.node} was not used yet")
 
 
 # ── what was understood ────────────────────────────────────────────────────────────────────────────────────────────

@@ -36,6 +36,8 @@ def value_of(document: AgentDocument, state: FlowState, placeholder: str) -> str
             return say_week(document.opening)
         case ("hours", _, slot):
             return say_day(document.opening, slots[slot]) if slot in slots else ""
+        case (tool, ".", field) if tool in document.tools:
+            return state.results.get(tool, {}).get(field, "")
         case (name, _, _) if name in declared:
             return spoken(declared[name], slots[name]) if name in slots else ""
         case (name, _, _):

@@ -1,5 +1,6 @@
 """Where a flow stands, and what one move of it says."""
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -8,6 +9,22 @@ from offhook.protocol.speech import BrainAction
 
 #: Entries of ``FlowState.path`` that are kept.
 PATH_LENGTH = 50
+
+
+class UseTool(msgspec.Struct, frozen=True, tag=True):
+    """Use a tool, tell the flow what became of it (``returned``), and go on. It is the last step of its move."""
+
+    name: str
+    arguments: dict[str, str]
+
+
+class Outcome(StrEnum):
+    """What became of the tool of the present node."""
+
+    #: It has not run, or the node is none that uses a tool.
+    NONE = "none"
+    RETURNED = "returned"
+    FAILED = "failed"
 
 
 class FlowState(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +51,10 @@ class FlowState(msgspec.Struct, frozen=True, kw_only=True):
     path: tuple[str, ...] = ()
     #: How often each text was used, so that its variants take turns.
     used: dict[str, int] = {}
+    #: Tool -> what it returned last: the fields that hold a text, a number, or yes or no, as they are spoken.
+    results: dict[str, dict[str, str]] = {}
+    #: What became of the tool of the present node.
+    outcome: Outcome = Outcome.NONE
     #: The call was asked to end; it goes on if the caller still says something.
     finished: bool = False
 
@@ -45,5 +66,5 @@ class FlowState(msgspec.Struct, frozen=True, kw_only=True):
 class Step(msgspec.Struct, frozen=True):
     """One action, and where the flow stands once it was taken."""
 
-    action: BrainAction
+    action: BrainAction | UseTool
     state: FlowState

@@ -1,31 +1,32 @@
 """A folder of agent documents as the agents of a node."""
 
-import hashlib
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import logging
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any
 
-import msgspec
+from offhook.actors.document_agents import DocumentAgents, Tool
+from offhook.actors.ports import Clock, ToolFailed
+from offhook.protocol.agent import DocumentError, Problem, load_agent
 
-from offhook.actors.flow_brain import EchoBrain, FlowBrain
-from offhook.actors.ports import AgentNotFound, Brain, Clock, Profile, Toolbox, ToolFailed
-from offhook.protocol.agent import AgentDocument, DocumentError, Echo, Problem, load_agent
-from offhook.protocol.agent.document import DAYS, variants
-from offhook.protocol.agent.problems import line_of, locate
+log = logging.getLogger("offhook.agents")
 
 #: File name of the demo agent, ``front-desk``.
 DEMO = "front-desk.toml"
 
 
-def open_agents(folder: Path | None, *, clock: Clock | None = None) -> "FolderAgents":
+def open_agents(
+    folder: Path | None, *, clock: Clock | None = None, tools: Mapping[str, Tool] | None = None
+) -> DocumentAgents:
     """The agents of ``*.toml`` in ``folder`` and, unless the folder has an agent of this id, the demo.
 
-    Without a ``clock`` no agent knows which day it is. Raises ``DocumentError`` for the first document that cannot be
-    used, also when two have one id; ``OSError`` when a file cannot be read.
+    Without a ``clock`` no agent knows which day it is. ``tools`` is the code of the tools that the documents declare:
+    async functions that take the parameters by name, return what JSON can hold, and fail by raising anything. Raises
+    ``DocumentError`` for the first document that cannot be used, also when two have one id; ``OSError`` when a file
+    cannot be read.
     """
-    agents = FolderAgents(clock)
+    agents = DocumentAgents(clock, tools={name: _guarded(name, tool) for name, tool in (tools or {}).items()})
     for file in sorted(folder.glob("*.toml")) if folder is not None else ():
         agents.add(_read(file), file=str(file))
     demo = load_agent(_demo_text(), file=DEMO)
@@ -43,6 +44,20 @@ def install_demo(folder: Path) -> Path:
     return file
 
 
+def _guarded(name: str, tool: Tool) -> Tool:
+    async def use(**arguments: Any) -> Any:
+        try:
+            return await tool(**arguments)
+        except ToolFailed:
+            raise
+        # The code of a tool is its author's: its bug costs the caller one answer, not the call.
+        except Exception as error:
+            log.exception("tool broke", extra={"tool": name})
+            raise ToolFailed(f"the tool {name!r} broke: {error!r}") from error
+
+    return use
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
@@ -52,71 +67,3 @@ def _read(file: Path) -> str:
 
 def _demo_text() -> str:
     return resources.files(__package__).joinpath(DEMO).read_text(encoding="utf-8")
-
-
-class FolderAgents:
-    """The ``Agents`` port over documents, one version of each."""
-
-    def __init__(self, clock: Clock | None = None) -> None:
-        self._clock = clock
-        self._documents: dict[str, AgentDocument] = {}
-
-    def add(self, text: str, *, file: str) -> AgentDocument:
-        """Take a document; one without a version label gets the first 8 hex digits of its SHA-256."""
-        document = load_agent(text, file=file)
-        places = locate(text)
-        if document.id in self._documents:
-            message = f"another document has the id `{document.id}` already; give this one another id"
-            raise DocumentError(file, (Problem(line_of(places, ("id",)), "id", message),))
-        try:
-            ZoneInfo(document.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            message = f"there is no time zone `{document.timezone}`; write one such as Europe/London"
-            raise DocumentError(file, (Problem(line_of(places, ("timezone",)), "timezone", message),)) from error
-        label = document.version or hashlib.sha256(text.encode()).hexdigest()[:8]
-        document = msgspec.structs.replace(document, version=label)
-        self._documents[document.id] = document
-        return document
-
-    def document(self, agent: str, version: str | None = None) -> AgentDocument:
-        """The document of an agent. Raises ``AgentNotFound``, also for a version that is not here."""
-        found = self._documents.get(agent)
-        if found is None:
-            raise AgentNotFound(f"there is no agent {agent!r}")
-        if version is not None and version != found.version:
-            raise AgentNotFound(f"the agent {agent!r} has no version {version!r}")
-        return found
-
-    def profile(self, agent: str, version: str | None = None) -> Profile:
-        """What a voice node must know of an agent. Raises ``AgentNotFound``."""
-        found = self.document(agent, version)
-        return Profile(
-            agent=agent,
-            version=found.version,
-            name=found.name,
-            voice=found.voice,
-            patience=found.limits.patience,
-            max_duration=found.limits.max_duration,
-        )
-
-    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:  # noqa: ARG002
-        """A brain for one call. Raises ``AgentNotFound``."""
-        found = self.document(agent, version)
-        if isinstance(found.brain, Echo):
-            return EchoBrain(greeting=variants(found.greeting), language=found.languages[0])
-        return FlowBrain(found, variables=variables, today=self._today(found))
-
-    async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:  # noqa: ARG002
-        """Documents have no tools yet. Raises ``ToolFailed``."""
-        raise ToolFailed(f"agent {agent!r} has no tool {name!r}")
-
-    def ids(self) -> Sequence[str]:
-        """All agent ids, sorted."""
-        return sorted(self._documents)
-
-    def _today(self, document: AgentDocument) -> str | None:
-        """The weekday where the agent is at home."""
-        if self._clock is None:
-            return None
-        at = datetime.fromtimestamp(self._clock.now(), UTC)
-        return DAYS[at.astimezone(ZoneInfo(document.timezone)).weekday()]
