@@ -42,7 +42,7 @@ KEPT_OUT = {
 #: Files beside the folders of services that hold no third-party type: every folder may know them.
 SHARED = {"settings", "lifetime", "logs"}
 #: May import every folder of services: the file that wires a process, and the command line.
-WIRING = {"wiring", "cli"}
+WIRING = {"wiring", "cli", "role"}
 
 
 class Import(NamedTuple):

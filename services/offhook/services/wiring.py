@@ -4,23 +4,33 @@ Each function opens what its role needs, says that it serves, and returns when t
 heavy parts stand inside the functions: a role pays for what it uses.
 """
 
+import gc
+import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 
 from offhook.actors.ports import Agents, Grant
-from offhook.protocol.call import events as ev
 from offhook.protocol.errors import OffhookError
+from offhook.protocol.record import CallFilter, CallPage, CallRecord
 from offhook.services.bus import keep_logs, open_bus
 from offhook.services.lifetime import wait_stopped
 from offhook.services.settings import BadSetup, Settings, signal_ready
-from offhook.services.tokens import Workspace, open_workspace, verify_token
 
-#: Seconds a role has for its calls once it is asked to end.
-LAST_CALLS = 2.0
+if TYPE_CHECKING:
+    from offhook.services.store import Store
+    from offhook.services.tokens import Workspace
+
+#: Seconds a role has for its calls once it is asked to end, then for its word to the other nodes, and those in which the
+#: records hear what was written last. A supervisor's patience (``Limits.grace``) is longer.
+LAST_CALLS = 1.5
+LAST_WORD = 0.4
+LAST_LINES = 0.3
 
 
 class WallClock:
@@ -42,11 +52,13 @@ class RandomIdentity:
 class WorkspaceVerifier:
     """The ``Verifier`` port on the workspace's signing keys."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: "Workspace") -> None:
         self._workspace = workspace
 
     def verify(self, token: str, *, origin: str | None) -> Grant:
         """See ``Verifier``."""
+        from offhook.services.tokens import verify_token
+
         grant = verify_token(self._workspace, token, origin=origin)
         return Grant(
             agent=grant.agent,
@@ -55,6 +67,37 @@ class WorkspaceVerifier:
             reusable=grant.reusable,
             expires_at=grant.expires_at,
         )
+
+
+class LateHistory:
+    """The records of calls, opened when they are first read: the page need not wait for the database's library."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+
+    def open(self) -> "Store":
+        """The store; from any thread. Raises what ``open_store`` raises."""
+        from offhook.services.store import open_store, store_file
+
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(store_file(self._place))
+            return self._store
+
+    def calls(self, wanted: CallFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> CallPage:
+        """See ``Store``."""
+        return self.open().calls(wanted, limit=limit, cursor=cursor)
+
+    def call(self, start: str, *, exact: bool = False) -> CallRecord:
+        """See ``Store``."""
+        return self.open().call(start, exact=exact)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        if self._store is not None:
+            self._store.close()
 
 
 def run_gateway(settings: Settings) -> None:
@@ -88,6 +131,7 @@ async def _gateway(settings: Settings) -> None:
     from offhook.actors.registry import Registry
     from offhook.actors.signaling import SignalingActor
     from offhook.services.gateway import serve_gateway
+    from offhook.services.tokens import open_workspace
 
     agents = _open_agents(settings)
     clock = WallClock()
@@ -110,12 +154,12 @@ async def _gateway(settings: Settings) -> None:
         await tasks.start(
             partial(serve_gateway, settings.http.host, settings.http.port, upstream=upstream, handle=handle)
         )
-        signal_ready(settings)
+        _serve(settings)
         await wait_stopped()
-        registry.tell_all(ev.ShutDown())
+        registry.close()
         with anyio.move_on_after(LAST_CALLS):
             await registry.wait_empty()
-        with anyio.move_on_after(LAST_CALLS):
+        with anyio.move_on_after(LAST_WORD):
             await registry.leave()
         tasks.cancel_scope.cancel()
 
@@ -142,11 +186,11 @@ async def _voice(settings: Settings) -> None:
             detector=EndpointDetector,
         )
         await _start(tasks, node.run)
-        signal_ready(settings)
+        _serve(settings)
         await wait_stopped()
         with anyio.move_on_after(LAST_CALLS):
             await node.wait_empty()
-        with anyio.move_on_after(LAST_CALLS):
+        with anyio.move_on_after(LAST_WORD):
             await node.leave()
         tasks.cancel_scope.cancel()
 
@@ -159,8 +203,10 @@ async def _records(settings: Settings) -> None:
     try:
         async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
             tasks.start_soon(follow_logs, bus, StoreRecords(store))
-            signal_ready(settings)
+            _serve(settings)
             await wait_stopped()
+            # What does not make it is read at the next start.
+            await anyio.sleep(LAST_LINES)
             tasks.cancel_scope.cancel()
     finally:
         store.close()
@@ -170,14 +216,13 @@ async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.store import open_store, store_file
-    from offhook.services.tokens import is_secret_key, mint_token
+    from offhook.services.tokens import is_secret_key, mint_token, open_workspace
     from offhook.web import FOLDER
 
     workspace = open_workspace(settings.data)
     agents = _open_agents(settings)
     demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
-    store = await anyio.to_thread.run_sync(open_store, store_file(settings.data))
+    history = LateHistory(settings.data)
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(
@@ -185,7 +230,7 @@ async def _api(settings: Settings) -> None:
                     serve_api,
                     settings.api.host,
                     settings.api.port,
-                    store=store,
+                    store=history,
                     web_folder=FOLDER,
                     ice_servers=lambda: ice_servers(
                         settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()
@@ -195,14 +240,22 @@ async def _api(settings: Settings) -> None:
                     websocket_path=SIGNALING_PATH,
                 )
             )
-            signal_ready(settings)
+            _serve(settings)
+            tasks.start_soon(anyio.to_thread.run_sync, history.open)
             await wait_stopped()
             tasks.cancel_scope.cancel()
     finally:
-        store.close()
+        history.close()
 
 
 # ── what they share ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _serve(settings: Settings) -> None:
+    """Say that the role serves. What was made up to here stays: the garbage collector need never look at it again."""
+    gc.freeze()
+    gc.enable()
+    signal_ready(settings)
 
 
 def _open_agents(settings: Settings) -> Agents:

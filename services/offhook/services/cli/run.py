@@ -91,6 +91,7 @@ def run(
         node=node or node_name(role),
         ice=ice,
         turn_secret=turn_secret,
+        keep_logs=keep_logs,
         ready_fd=ready_fd,
         exit_with_stdin=exit_with_stdin,
         log_level="info" if verbose else log_level,

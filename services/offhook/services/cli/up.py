@@ -1,12 +1,13 @@
 """``offhook up``: everything on this machine."""
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import rich_click as click
 
 from offhook.protocol.errors import OffhookError
@@ -18,7 +19,7 @@ from offhook.services.cli.options import (
     media_options,
     require_turn_secret,
 )
-from offhook.services.settings import ROLES, Address
+from offhook.services.settings import ROLES, Address, Settings, encode_settings
 
 if TYPE_CHECKING:
     from offhook.services.up import Command
@@ -47,8 +48,8 @@ def up(
     agents: Path | None,
     keep_logs: int,
     verbose: bool,
-    log_level: str,
-    log_format: str,
+    log_level: Literal["debug", "info", "warning", "error"],
+    log_format: Literal["text", "json"],
 ) -> None:
     """Start everything on this machine and keep it running until Ctrl-C.
 
@@ -62,23 +63,21 @@ def up(
     import anyio
 
     require_turn_secret(ice, turn_secret)
-    options = [
-        "--log-level",
-        "info" if verbose else log_level,
-        "--log-format",
-        log_format,
-        "--keep-logs",
-        str(keep_logs),
-    ]
-    if media_address:
-        options += ["--media-address", media_address]
-    if agents:
-        options += ["--agents", str(agents)]
-    for url in ice:
-        options += ["--ice", url]
-    secrets = {"OFFHOOK_TURN_SECRET": turn_secret} if turn_secret else {}
+    settings = Settings(
+        nats=nats or "",
+        data=data.absolute(),
+        http=http,
+        media_address=media_address,
+        agents=agents and agents.absolute(),
+        ice=ice,
+        turn_secret=turn_secret,
+        keep_logs=keep_logs,
+        exit_with_stdin=True,
+        log_level="info" if verbose else log_level,
+        log_format=log_format,
+    )
     try:
-        anyio.run(_up, http, data.absolute(), nats, agents, options, secrets)
+        anyio.run(_up, settings)
     except BaseExceptionGroup as group:
         raise _sentence_in(group) from None
 
@@ -94,31 +93,29 @@ def _sentence_in(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return error
 
 
-async def _up(
-    http: Address, data: Path, nats: str | None, agents: Path | None, options: list[str], secrets: dict[str, str]
-) -> None:
+async def _up(settings: Settings) -> None:
     from offhook.services.lifetime import stop_signal
     from offhook.services.up import hold_data_folder, require_free_port, supervise, tell_bus_address, unused_port
 
-    require_free_port(http)
-    _check_agents(agents)
-    with hold_data_folder(data):
-        async with stop_signal() as stopped, _open_nats(nats, data) as url:
+    require_free_port(settings.http)
+    _check_agents(settings.agents)
+    with hold_data_folder(settings.data):
+        async with stop_signal() as stopped, _open_nats(settings.nats, settings.data) as url:
             api = Address("127.0.0.1", unused_port())
-            commands = _commands(http, api, data, options, {**secrets, "OFFHOOK_NATS": url})
-            with tell_bus_address(data, url):
-                await supervise(commands, stopped=stopped, on_ready=lambda: _announce(http, data), tell=_tell)
+            commands = _commands(msgspec.structs.replace(settings, nats=url, api=api))
+            with tell_bus_address(settings.data, url):
+                await supervise(commands, stopped=stopped, on_ready=lambda: _announce(settings), tell=_tell)
 
 
 @asynccontextmanager
-async def _open_nats(url: str | None, data: Path) -> AsyncIterator[str]:
+async def _open_nats(url: str, data: Path) -> AsyncIterator[str]:
     """The URL of the NATS server: the given one once it answers, or an embedded one that is kept running."""
     import anyio
 
     from offhook.services.bus import check_nats, nats_server
     from offhook.services.up import keep_server, unused_port
 
-    if url is not None:
+    if url:
         await check_nats(url)
         yield url
         return
@@ -139,25 +136,24 @@ def _check_agents(folder: Path | None) -> None:
         open_agents(folder)
 
 
-def _commands(
-    http: Address, api: Address, data: Path, options: Sequence[str], environment: dict[str, str]
-) -> list["Command"]:
+def _commands(settings: Settings) -> list["Command"]:
+    from offhook.services.role import VARIABLE
     from offhook.services.up import Command
+
+    environment = {VARIABLE: encode_settings(settings)}
 
     def command(role: str) -> Command:
         def arguments(ready_fd: int) -> list[str]:
             # -P: a file of the user's in the present folder must not take the place of a module.
-            start = [sys.executable, "-P", "-m", "offhook.services.cli", "run", role]
-            own = ["--ready-fd", str(ready_fd), "--exit-with-stdin"]
-            return [*start, "--data", str(data), "--http", str(http), "--api", str(api), *options, *own]
+            return [sys.executable, "-P", "-m", "offhook.services.role", "run", role, str(ready_fd)]
 
-        return Command(name=role, arguments=arguments, environment=environment)
+        return Command(name=role, arguments=arguments, environment=environment, last=role == "records")
 
     return [command(role) for role in ROLES]
 
 
-def _announce(http: Address, data: Path) -> None:
-    click.echo(f"offhook is ready: {http.url}\nData is in {data}. Ctrl-C stops everything.")
+def _announce(settings: Settings) -> None:
+    click.echo(f"offhook is ready: {settings.http.url}\nData is in {settings.data}. Ctrl-C stops everything.")
 
 
 def _tell(sentence: str) -> None:
