@@ -9,14 +9,15 @@ import logging
 from collections.abc import AsyncIterator, Callable
 
 import anyio
-import msgspec
 from anyio.abc import TaskGroup
 
 from offhook.actors.ear import Ear, EarNews, VoiceHeard, WordsHeard
 from offhook.actors.inbox import Inbox
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.mouth import Line, Mouth, SpeechPlayed
+from offhook.actors.mind import Mind, Thought
+from offhook.actors.minutes import Minutes
+from offhook.actors.mouth import Mouth, SpeechPlayed
 from offhook.actors.ports import Brain, Bus, Clock, Profile, Recognizer, Synthesizer, Toolbox, VoiceDetector
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.actors.toolbox import CallToolbox, RunTool
@@ -35,13 +36,6 @@ log = logging.getLogger("offhook.agent")
 LAST_WORDS = 0.4
 #: Seconds to wait for the session to take the last reports.
 FAREWELL = 10.0
-
-
-class Thought(msgspec.Struct, frozen=True):
-    """An action of the brain in reply ``number``; None: the reply is complete."""
-
-    number: int
-    action: BrainAction | None
 
 
 Letter = Envelope | EarNews | SpeechPlayed | Thought
@@ -72,14 +66,13 @@ class AgentActor:
         self._profile = profile
         self._make_brain = think
         self._run_tool = run_tool
-        self._brain: Brain | None = None
+        self._mind: Mind | None = None
+        self._minutes: Minutes
         self._recognizer = recognizer
         self._synthesizer = synthesizer
         self._detector = detector
         self._mailbox: Mailbox[Letter] = Mailbox()
-        self._lines = 0
         self._entered = 0.0
-        self._floor = "listening"
         #: What the caller said and was not answered yet, and when (seconds of the loop's clock).
         self._heard: Heard | None = None
         self._voice_began = 0.0
@@ -87,9 +80,6 @@ class AgentActor:
         #: The first words of a reply, on their way to ``speaking``.
         self._first_words = ""
         self._finish: EndReason | None = None
-        self._reply = 0
-        self._thought: anyio.CancelScope | None = None
-        self._thinking = anyio.Lock()
         self._tasks: TaskGroup
         self._ear: Ear
         self._mouth: Mouth
@@ -98,10 +88,11 @@ class AgentActor:
     async def run(self, inbox: Inbox) -> None:
         """Follow the orders in ``inbox`` until told to stop and everything said was reported."""
         async with open_reporter(self._bus, self.call, "agent") as self._reporter:
-            if self._make_brain is not None:
-                tools = CallToolbox(self.call, reporter=self._reporter, run=self._run_tool, acting=self._answered)
-                self._brain = self._make_brain(tools)
+            self._minutes = Minutes(self._reporter, self._clock)
             async with anyio.create_task_group() as self._tasks:
+                if self._make_brain is not None:
+                    tools = CallToolbox(self.call, reporter=self._reporter, run=self._run_tool, acting=self._answered)
+                    self._mind = Mind(self._make_brain(tools), tell=self._mailbox.put_soon, tasks=self._tasks)
                 self._ear = Ear(
                     self._link,
                     detector=self._detector,
@@ -143,7 +134,7 @@ class AgentActor:
                     if number == self._mouth.number:
                         self._take(tv.PlaybackEnded())
                 case Thought(number=number, action=action):
-                    if number == self._reply:
+                    if self._mind is not None and number == self._mind.number:
                         self._think_on(action)
                 case None:
                     self._take(tv.TurnTimedOut(state=self.turn.state, epoch=self.turn.epoch))
@@ -169,10 +160,10 @@ class AgentActor:
             case do.RingAgent():
                 self._reporter.report(ev.AgentAnswered())
             case do.StartAgent():
-                if self._brain is not None:
+                if self._mind is not None:
                     self._take(tv.Opened())
             case do.ResumeAgent():
-                if self._brain is not None:
+                if self._mind is not None:
                     self._ear.settle()
                     self._take(tv.Unmuted())
             case do.HoldAgent():
@@ -240,7 +231,7 @@ class AgentActor:
             self._entered = anyio.current_time()
         for order in orders:
             self._carry_out(order)
-        self._pass_floor()
+        self._minutes.pass_floor(agent_speaks=self.turn.state is TurnState.SPEAKING)
 
     def _carry_out(self, order: Do) -> None:
         orders: dict[Do, Callable[[], None]] = {
@@ -261,8 +252,8 @@ class AgentActor:
         orders[order]()
 
     def _open_ear(self) -> None:
-        assert self._brain is not None
-        self._ear.open(self._brain.hints())
+        assert self._mind is not None
+        self._ear.open(self._mind.brain.hints())
 
     def _think(self) -> None:
         heard = self._heard
@@ -270,27 +261,14 @@ class AgentActor:
         self._ask(lambda brain: brain.hear(heard))
 
     def _ask(self, question: Callable[[Brain], AsyncIterator[BrainAction]]) -> None:
-        assert self._brain is not None
-        self._drop_thought()
+        assert self._mind is not None
         self._finish = None
-        self._reply += 1
-        self._thought = anyio.CancelScope()
-        self._tasks.start_soon(self._follow_thought, self._reply, question(self._brain), self._thought)
-
-    async def _follow_thought(self, number: int, actions: AsyncIterator[BrainAction], scope: anyio.CancelScope) -> None:
-        with scope:
-            # A dropped thought whose tool still runs is not over: the brain thinks one thing at a time.
-            async with self._thinking:
-                async for action in actions:
-                    await self._mailbox.put_soon(Thought(number, action))
-                await self._mailbox.put_soon(Thought(number, None))
+        self._mind.ask(question(self._mind.brain))
 
     def _drop_thought(self) -> None:
         """Stop the brain; what was understood is heard again with what follows (the ear keeps the audio)."""
-        if self._thought is not None:
-            self._thought.cancel()
-            self._thought = None
-        self._reply += 1
+        if self._mind is not None:
+            self._mind.drop()
 
     def _speak(self) -> None:
         self._answered()
@@ -309,10 +287,10 @@ class AgentActor:
     def _cut_speech(self) -> None:
         self._drop_thought()
         self._finish = None
-        self._report_agent(self._mouth.cut())
+        self._minutes.agent_said(self._mouth.cut())
 
     def _report_line(self) -> None:
-        self._report_agent(self._mouth.cut())
+        self._minutes.agent_said(self._mouth.cut())
         self._complete()
 
     # ── reports ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -325,32 +303,7 @@ class AgentActor:
     def _report_caller(self) -> None:
         heard, self._heard = self._heard, None
         if heard is not None and heard.text:
-            self._report_said("caller", heard.text, self._voice_began, self._voice_ended, interrupted=False)
-
-    def _report_agent(self, line: Line) -> None:
-        if line.text and line.began is not None:
-            now = anyio.current_time()
-            self._report_said("agent", line.text, line.began, now, interrupted=not line.whole)
-
-    def _report_said(self, role: str, text: str, began: float, ended: float, *, interrupted: bool) -> None:
-        self._lines += 1
-        wall = self._clock.now() - anyio.current_time()
-        self._reporter.report(
-            ev.Said(
-                role="caller" if role == "caller" else "agent",
-                text=text,
-                line=self._lines,
-                began=wall + began,
-                ended=wall + ended,
-                interrupted=interrupted,
-            )
-        )
-
-    def _pass_floor(self) -> None:
-        floor = "speaking" if self.turn.state is TurnState.SPEAKING else "listening"
-        if floor != self._floor:
-            self._floor = floor
-            self._reporter.report(ev.FloorPassed(floor="speaking" if floor == "speaking" else "listening"))
+            self._minutes.caller_said(heard.text, self._voice_began, self._voice_ended)
 
     def _complete(self) -> None:
         """The line was played; if it was the last, say so once the caller has heard it."""

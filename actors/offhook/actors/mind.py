@@ -1,0 +1,49 @@
+"""The mind of an agent: follows what its brain says to one thing at a time."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import anyio
+import msgspec
+from anyio.abc import TaskGroup
+
+from offhook.actors.ports import Brain
+from offhook.protocol.speech import BrainAction
+
+
+class Thought(msgspec.Struct, frozen=True):
+    """An action of the brain in reply ``number``; None: the reply is complete."""
+
+    number: int
+    action: BrainAction | None
+
+
+class Mind:
+    """Asks one brain. What it answers goes to ``tell``."""
+
+    def __init__(self, brain: Brain, *, tell: Callable[[Thought], Awaitable[None]], tasks: TaskGroup) -> None:
+        self.brain = brain
+        #: Number of the reply that is being made; thoughts of an earlier one are stale.
+        self.number = 0
+        self._tell = tell
+        self._tasks = tasks
+        self._scope = anyio.CancelScope()
+        self._thinking = anyio.Lock()
+
+    def ask(self, answer: AsyncIterator[BrainAction]) -> None:
+        """Follow ``answer``; the one before it is dropped."""
+        self.drop()
+        self._scope = anyio.CancelScope()
+        self._tasks.start_soon(self._follow, self.number, answer, self._scope)
+
+    def drop(self) -> None:
+        """Stop the answer that is being made."""
+        self._scope.cancel()
+        self.number += 1
+
+    async def _follow(self, number: int, answer: AsyncIterator[BrainAction], scope: anyio.CancelScope) -> None:
+        with scope:
+            # A dropped answer whose tool still runs is not over: the brain thinks one thing at a time.
+            async with self._thinking:
+                async for action in answer:
+                    await self._tell(Thought(number, action))
+                await self._tell(Thought(number, None))
