@@ -22,7 +22,7 @@ from offhook.actors.session import OwnershipLost, Report, SessionActor
 from offhook.actors.supervisor import Supervisor
 from offhook.protocol.call import CallEvent, CallState
 from offhook.protocol.call import events as ev
-from offhook.protocol.errors import Reason
+from offhook.protocol.errors import Reason, Refusal
 
 log = logging.getLogger("offhook.registry")
 
@@ -49,6 +49,7 @@ class Registry:
         self._released = anyio.Event()
         #: Calls that are being placed, or whose session was given up: not to be adopted here.
         self._kept_off: set[str] = set()
+        self._closed = False
         self._supervisor: Supervisor
         self._value = msgspec.msgpack.encode(Owner(node))
 
@@ -71,7 +72,9 @@ class Registry:
                     await self._lease.join()
 
     async def place(self, call: str, offered: ev.Offered) -> None:
-        """Start the session of a new call here. Raises ``BusAway``."""
+        """Start the session of a new call here. Raises ``BusAway``, ``Refusal`` once the registry was closed."""
+        if self._closed:
+            raise Refusal(Reason.UNAVAILABLE, "The service is going down. Please try again in a minute.")
         self._kept_off.add(call)
         try:
             revision = await self._bus.create(f"{OWNERS}{call}", self._value)
@@ -79,10 +82,11 @@ class Registry:
         finally:
             self._kept_off.discard(call)
 
-    def tell_all(self, event: CallEvent) -> None:
-        """Report ``event`` to every call owned here (a shutdown)."""
+    def close(self) -> None:
+        """Take no more calls, and end those that are owned here."""
+        self._closed = True
         for call in tuple(self._owned):
-            self._tell(call, event)
+            self._tell(call, ev.ShutDown())
 
     @property
     def calls(self) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ class Registry:
     # ── others' sessions ───────────────────────────────────────────────────────────────────────────────────────
 
     async def _adopt_orphans(self, gateways: frozenset[str]) -> None:
-        for stored in await self._bus.keys(OWNERS):
+        for stored in () if self._closed else await self._bus.keys(OWNERS):
             owner = msgspec.msgpack.decode(stored.data, type=Owner)
             call = stored.subject.removeprefix(OWNERS)
             orphan = call not in self._owned if owner.node == self.node else owner.node not in gateways

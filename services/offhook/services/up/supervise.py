@@ -84,24 +84,26 @@ async def supervise(
     roles = [_Role(command, limits or Limits(), tell) for command in commands]
     gave_up: list[RoleGaveUp] = []
 
-    async with anyio.create_task_group() as last_tasks, anyio.create_task_group() as tasks:
+    async with anyio.create_task_group() as last_tasks:
+        async with anyio.create_task_group() as tasks:
 
-        async def keep(role: _Role) -> None:
-            try:
-                await role.keep_running()
-            except RoleGaveUp as error:
-                gave_up.append(error)
-                tasks.cancel_scope.cancel()
+            async def keep(role: _Role) -> None:
+                try:
+                    await role.keep_running()
+                except RoleGaveUp as error:
+                    gave_up.append(error)
+                    tasks.cancel_scope.cancel()
 
-        async def announce() -> None:
+            async def announce() -> None:
+                for role in roles:
+                    await role.ready.wait()
+                on_ready()
+
             for role in roles:
-                await role.ready.wait()
-            on_ready()
-
-        for role in roles:
-            (last_tasks if role.last else tasks).start_soon(keep, role)
-        tasks.start_soon(announce)
-        await stopped.wait()
-        tasks.cancel_scope.cancel()
+                (last_tasks if role.last else tasks).start_soon(keep, role)
+            tasks.start_soon(announce)
+            await stopped.wait()
+            tasks.cancel_scope.cancel()
+        last_tasks.cancel_scope.cancel()
     if gave_up:
         raise gave_up[0]
