@@ -58,8 +58,9 @@ class SimulatedBus:
         """A process's end of the bus."""
         return SimulatedClient(self, name)
 
-    def publish(self, subject: str, data: bytes) -> None:
-        """Hand ``data`` to every matching subscription, and to one of each group."""
+    def publish(self, subject: str, data: bytes) -> list[str]:
+        """Hand ``data`` to every matching subscription, and to one of each group; the names of those clients."""
+        receivers = []
         served: set[tuple[str, str]] = set()
         wild = [subscription for subscription in self._wild if matches(subscription.subject, subject)]
         for subscription in [*self._exact.get(subject, ()), *wild]:
@@ -73,6 +74,8 @@ class SimulatedBus:
                 self.detach(subscription)
                 self.attach(subscription)
             subscription.put(data)
+            receivers.append(subscription.client.name)
+        return receivers
 
     def append(self, subject: str, data: bytes, last: int) -> int:
         """Append to a log; the new message's revision."""
@@ -107,6 +110,13 @@ class SimulatedBus:
             self.ends[key] = anyio.current_time() + max(1.0, ttl)
         return self.revision
 
+    def remove(self, key: str) -> None:
+        """Delete a key."""
+        del self.kept[key]
+        self.ends.pop(key, None)
+        # The mark of a deletion takes a revision too.
+        self.revision += 1
+
     def living(self) -> dict[str, Stored]:
         """The keys whose time is not over."""
         now = anyio.current_time()
@@ -120,12 +130,18 @@ class SimulatedBus:
 
     def detach(self, subscription: "_Subscription") -> None:
         """Stop delivering to a subscription."""
-        self._listed(subscription).remove(subscription)
+        if subscription in self._listed(subscription):
+            self._listed(subscription).remove(subscription)
         if not self._exact.get(subscription.subject, True):
             del self._exact[subscription.subject]
 
     def _listed(self, subscription: "_Subscription") -> list["_Subscription"]:
         return self._wild if "*" in subscription.subject else self._exact.setdefault(subscription.subject, [])
+
+    def drop(self, client: "SimulatedClient") -> None:
+        """A client's connection is gone for good, and its subscriptions with it."""
+        for subscriptions in [self._wild, *self._exact.values()]:
+            subscriptions[:] = [kept for kept in subscriptions if kept.client is not client]
 
     def change(self) -> None:
         """Wake every reader that waits for something to happen."""
@@ -156,13 +172,22 @@ class SimulatedClient:
         self._away = away
         self._bus.change()
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether this client alone is cut off."""
+        return self._away
+
+    def loses_ack(self) -> bool:
+        """Whether the next ack gets lost."""
+        return False
+
     async def _reach(self) -> SimulatedBus:
         await anyio.lowlevel.checkpoint()
         self._require()
         return self._bus
 
     def _require(self) -> None:
-        if self._away:
+        if self.away:
             raise BusAway(f"{self.name} is cut off from the bus")
 
     async def publish(self, subject: str, data: bytes) -> None:
@@ -222,10 +247,7 @@ class SimulatedClient:
         """See ``Bus``."""
         bus = await self._reach()
         self._compare(key, revision)
-        del bus.kept[key]
-        bus.ends.pop(key, None)
-        # The mark of a deletion takes a revision too.
-        bus.revision += 1
+        bus.remove(key)
 
     def _compare(self, key: str, revision: int) -> None:
         kept = self._bus.living().get(key)
@@ -348,5 +370,5 @@ class _Delivery:
     async def ack(self) -> None:
         """See ``Delivery``. An ack while the client is away is lost."""
         await anyio.lowlevel.checkpoint()
-        if not self._client.away:
+        if not self._client.away and not self._client.loses_ack():
             self._reader.settle(self.revision)

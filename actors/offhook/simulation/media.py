@@ -20,6 +20,7 @@ from offhook.actors.ports import PeerClosed, PeerConnected, PeerEvent, PeerLost
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.sdp import check_offer
 from offhook.protocol.speech import EAR_FRAME, MOUTH_FRAME
+from offhook.simulation.scheduler import NODE, is_held
 from offhook.simulation.speech import HANGOVER, is_sound, words_in
 
 _SILENCE = bytes(EAR_FRAME)
@@ -148,6 +149,7 @@ class SimulatedPeer:
         self._quiet = HANGOVER
         self._missing = 0
         self._woken = anyio.Event()
+        self._node = NODE.get()
         self.candidates: list[AddCandidate] = []
 
     async def answer(self, offer: str) -> str:
@@ -188,7 +190,7 @@ class SimulatedPeer:
                     await self._woken.wait()
 
     def _wake(self) -> None:
-        if self._handset is not None:
+        if self._handset is not None and not is_held(self._node):
             self._catch_up()
             self._woken.set()
 
@@ -216,6 +218,9 @@ class SimulatedPeer:
         handset = self._handset
         assert handset is not None
         due = math.floor((anyio.current_time() - self._began) / FRAME + 1e-6)
+        if due - self._frames > 2 * BUNCH and (handset.speaks or self._link.sending):
+            # The process was stopped. What it should have sent meanwhile is sent now, what came is lost.
+            self._frames = due - 1
         while self._frames < due:
             if handset.present and not handset.speaks and self._quiet >= HANGOVER and not self._link.sending:
                 # Nothing but silence.

@@ -66,6 +66,10 @@ class Holds(deque[Any]):
         for task in waiting:
             self.append(task)
 
+    def holds(self, node: str) -> bool:
+        """Whether ``node`` is held."""
+        return node in self._held
+
     def release(self, node: str) -> None:
         """Let ``node`` run again."""
         for task in self._held.pop(node, ()):
@@ -77,6 +81,12 @@ def holds() -> Holds:
     queue = trio_run.GLOBAL_RUN_CONTEXT.runner.runq
     assert isinstance(queue, Holds)
     return queue
+
+
+def is_held(node: str) -> bool:
+    """Whether ``node`` is held; False outside of a simulation."""
+    runner = getattr(trio_run.GLOBAL_RUN_CONTEXT, "runner", None)
+    return runner is not None and isinstance(runner.runq, Holds) and runner.runq.holds(node)
 
 
 def start_in(node: str, tasks: TaskGroup, run: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -20,17 +20,29 @@ from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Agents, Grant
 from offhook.actors.registry import Registry
 from offhook.actors.signaling import SignalingActor
+from offhook.actors.transcript import run_records
 from offhook.actors.voice import VoiceNode
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.record import CallRecord, fold_record
-from offhook.simulation.bus import SimulatedBus
+from offhook.simulation import scheduler
+from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.media import Handset, SimulatedEngine, offer_of
-from offhook.simulation.scheduler import run
+from offhook.simulation.records import SimulatedRecords
+from offhook.simulation.scheduler import run, start_in
 from offhook.simulation.speech import SimulatedDetector, SimulatedRecognizer, SimulatedSynthesizer, noise, utter
 
-__all__ = ["SimulatedCall", "SimulatedClock", "SimulatedIdentity", "SimulatedSocket", "World", "open_world", "run"]
+__all__ = [
+    "Node",
+    "SimulatedCall",
+    "SimulatedClock",
+    "SimulatedIdentity",
+    "SimulatedSocket",
+    "World",
+    "open_world",
+    "run",
+]
 
 #: The wall clock at the beginning of every world: a Monday, 09:00 UTC.
 EPOCH = 1_893_747_600.0
@@ -83,6 +95,8 @@ class SimulatedSocket:
         self._to_caller: Mailbox[str] = Mailbox()
         #: The code and reason of the Close frame, once there is one.
         self.closed: tuple[int, str] | None = None
+        #: Called with each frame, and whether it is the caller's.
+        self.on_frame: Callable[[str, bool], None] = lambda _text, _from_caller: None
         self._done = anyio.Event()
 
     async def receive(self) -> str:
@@ -105,6 +119,7 @@ class SimulatedSocket:
         """See ``CallerSocket``."""
         if self.closed is not None:
             raise SocketClosed(*self.closed)
+        self.on_frame(text, False)
         self._to_caller.put(text)
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -117,7 +132,9 @@ class SimulatedSocket:
 
     def send_frame(self, frame: dict[str, Any]) -> None:
         """Send a JSON frame to the gateway."""
-        self._to_gateway.put(json.dumps(frame))
+        text = json.dumps(frame)
+        self.on_frame(text, True)
+        self._to_gateway.put(text)
 
     async def next_frame(self) -> dict[str, Any]:
         """The next frame of the gateway."""
@@ -126,6 +143,8 @@ class SimulatedSocket:
 
     def drop(self) -> None:
         """The connection goes away without a word."""
+        if self.closed is not None:
+            return
         self.closed = (CloseCode.ABNORMAL, "")
         self._done.set()
 
@@ -225,42 +244,65 @@ def _plain(text: str) -> str:
     return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split())
 
 
+class Node:
+    """A process of the world: a gateway, a voice node or a records node."""
+
+    def __init__(self, name: str, kind: str, bus: SimulatedClient) -> None:
+        self.name = name
+        self.kind = kind
+        self.bus = bus
+        self.killed = False
+        self.frozen = False
+        self.registry: Registry | None = None
+        self.doorkeeper: Doorkeeper | None = None
+        self.voice: VoiceNode | None = None
+        #: Open sockets of callers.
+        self.sockets: list[SimulatedSocket] = []
+
+    @property
+    def well(self) -> bool:
+        """Runs, and reaches the bus as far as it depends on the node."""
+        return not (self.killed or self.frozen or self.bus.cut_off)
+
+
 class World:
     """Everything that runs in one simulation."""
 
-    def __init__(self, agents: Agents, tasks: TaskGroup) -> None:
+    def __init__(self, agents: Agents, tasks: TaskGroup, *, bus: SimulatedBus | None = None) -> None:
         self._agents = agents
         self._tasks = tasks
         self._handsets = 0
-        self.bus = SimulatedBus()
+        self.bus = bus or SimulatedBus()
         self.clock = SimulatedClock()
         self.identity = SimulatedIdentity()
         self.engine = SimulatedEngine()
         self.recognizer = SimulatedRecognizer()
         self.synthesizer = SimulatedSynthesizer()
-        self._gateways: list[tuple[Registry, Doorkeeper]] = []
+        self.records = SimulatedRecords()
+        #: Every process that was ever started, in that order.
+        self.nodes: dict[str, Node] = {}
 
     async def start_gateway(self, name: str) -> Registry:
         """Start a gateway node."""
-        bus = self.bus.client(name)
-        registry = Registry(name, bus=bus, clock=self.clock)
-        doorkeeper = Doorkeeper(
-            bus=bus,
-            registry=registry,
+        node = self._add(name, "gateway")
+        node.registry = Registry(name, bus=node.bus, clock=self.clock)
+        node.doorkeeper = Doorkeeper(
+            bus=node.bus,
+            registry=node.registry,
             agents=self._agents,
             verifier=SimulatedVerifier(),
             identity=self.identity,
             clock=self.clock,
         )
-        self._gateways.append((registry, doorkeeper))
-        await self._start(registry.run)
-        return registry
+        await self._start(node, node.registry.run)
+        return node.registry
 
     async def start_voice(self, name: str) -> VoiceNode:
         """Start a voice node."""
-        node = VoiceNode(
+        node = self._add(name, "voice")
+        node.voice = VoiceNode(
             name,
-            bus=self.bus.client(name),
+            bus=node.bus,
             clock=self.clock,
             engine=self.engine,
             agents=self._agents,
@@ -268,8 +310,51 @@ class World:
             synthesizer=self.synthesizer,
             detector=SimulatedDetector,
         )
-        await self._start(node.run)
+        await self._start(node, node.voice.run)
+        return node.voice
+
+    def start_records(self, name: str) -> None:
+        """Start a records node."""
+        node = self._add(name, "records")
+        start_in(name, self._tasks, lambda: run_records(node.bus, self.records))
+
+    # ── what can happen to a node ──────────────────────────────────────────────────────────────────────────────
+
+    def kill(self, name: str) -> None:
+        """SIGKILL: nothing of the node runs any more, its connections are gone."""
+        node = self.nodes[name]
+        if node.killed:
+            return
+        node.killed = True
+        scheduler.holds().hold(name)
+        self.bus.drop(node.bus)
+        node.bus.away = True
+        for socket in node.sockets:
+            socket.drop()
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: nothing of the node runs until ``thaw``; its connections stay, its timers expire meanwhile."""
+        self.nodes[name].frozen = True
+        scheduler.holds().hold(name)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT: the node goes on where it was, with what it believed then."""
+        node = self.nodes[name]
+        node.frozen = False
+        if not node.killed:
+            scheduler.holds().release(name)
+
+    def bury(self) -> None:
+        """Let killed nodes take leave of the loop, so that the world can end."""
+        for name, node in self.nodes.items():
+            if node.killed or node.frozen:
+                scheduler.holds().release(name)
+
+    def _add(self, name: str, kind: str) -> Node:
+        node = self.nodes[name] = Node(name, kind, self.bus.client(name))
         return node
+
+    # ── callers ────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def dial(self, agent: str, **offer: Any) -> SimulatedCall:
         """Call ``agent`` and wait for the answer; further fields of the offer frame (``mode`` ...) by name."""
@@ -278,16 +363,18 @@ class World:
         await call.wait_answer()
         return call
 
-    async def connect(self) -> SimulatedCall:
-        """Open a socket to a gateway, without an offer."""
+    async def connect(self, *, gateway: str | None = None) -> SimulatedCall:
+        """Open a socket to a gateway (they take turns), without an offer."""
         self._handsets += 1
         handset = Handset()
         self.engine.register(offer_of(self._handsets), handset)
-        socket = SimulatedSocket()
-        call = SimulatedCall(self, socket, handset)
-        registry, doorkeeper = self._gateways[self._handsets % len(self._gateways)]
-        actor = SignalingActor(socket, bus=self.bus.client(registry.node), doorkeeper=doorkeeper)
-        self._tasks.start_soon(actor.run)
+        call = SimulatedCall(self, SimulatedSocket(), handset)
+        gateways = [node for node in self.nodes.values() if node.kind == "gateway" and not node.killed]
+        node = self.nodes[gateway] if gateway else gateways[self._handsets % len(gateways)]
+        assert node.doorkeeper is not None
+        node.sockets.append(call.socket)
+        actor = SignalingActor(call.socket, bus=node.bus, doorkeeper=node.doorkeeper)
+        start_in(node.name, self._tasks, actor.run)
         self._tasks.start_soon(call._listen)
         return call
 
@@ -314,24 +401,29 @@ class World:
         entries = await self.log(call)
         return fold_record(call, entries) if entries else None
 
-    async def _start(self, run: Callable[..., Awaitable[None]]) -> None:
+    async def _start(self, node: Node, run: Callable[..., Awaitable[None]]) -> None:
         started = anyio.Event()
 
         async def go() -> None:
             await run(started=started.set)
 
-        self._tasks.start_soon(go)
+        start_in(node.name, self._tasks, go)
         await started.wait()
 
 
 @asynccontextmanager
-async def open_world(agents: Agents, *, gateways: int = 1, voices: int = 1) -> AsyncIterator[World]:
+async def open_world(
+    agents: Agents, *, gateways: int = 1, voices: int = 1, records: int = 0, bus: SimulatedBus | None = None
+) -> AsyncIterator[World]:
     """A world with so many nodes; leaving it ends everything in it."""
     async with anyio.create_task_group() as tasks:
-        world = World(agents, tasks)
+        world = World(agents, tasks, bus=bus)
         for number in range(gateways):
             await world.start_gateway(f"gateway-{number + 1}")
         for number in range(voices):
             await world.start_voice(f"voice-{number + 1}")
+        for number in range(records):
+            world.start_records(f"records-{number + 1}")
         yield world
+        world.bury()
         tasks.cancel_scope.cancel()
