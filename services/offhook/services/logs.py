@@ -66,9 +66,8 @@ class _Objects(_Lines):
             "event": record.getMessage(),
             **_fields(record),
         }
-        for name, text in zip(("exception", "stack"), self._trouble(record), strict=True):
-            if text:
-                line[name] = text
+        trouble = zip(("exception", "stack"), self._trouble(record), strict=True)
+        line.update({name: text for name, text in trouble if text})
         return msgspec.json.encode(line, enc_hook=repr).decode()
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from offhook.services.store import Store
     from offhook.services.tokens import Workspace
 
-#: Seconds a role has for its calls once it is asked to end, then for its word to the other nodes, and those in which the
-#: records hear what was written last. A supervisor's patience (``Limits.grace``) is longer.
+#: Seconds a role has for its calls once it is asked to end, then for its word to the other nodes, and those in which
+#: the records hear what was written last. A supervisor's patience (``Limits.grace``) is longer.
 LAST_CALLS = 1.5
 LAST_WORD = 0.4
 LAST_LINES = 0.3

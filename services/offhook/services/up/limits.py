@@ -16,8 +16,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     #: So many failures of one process within ``window``, and the supervisor gives up.
     failures: int = 8
     window: float = 60.0
-    #: Between SIGTERM and SIGKILL, for a process and for one that is last. Together with the end of the NATS server less
-    #: than five seconds, however stubborn they are.
+    #: Between SIGTERM and SIGKILL, for a process and for one that is last. Together with the end of the NATS server
+    #: less than five seconds, however stubborn they are.
     grace: float = 2.5
     last_grace: float = 1.0
 
