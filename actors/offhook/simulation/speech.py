@@ -6,6 +6,7 @@ recognizer and synthesizer read and write such frames, so that ear, mouth, link 
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from itertools import zip_longest
 
 import anyio
 
@@ -27,19 +28,26 @@ HANGOVER = 20
 
 _VOICE = 1
 _NOISE = 2
+_MUMBLE = 3
 
 
-def word_frames(word: str, size: int) -> list[bytes]:
+def word_frames(word: str, size: int, *, kind: int = _VOICE) -> list[bytes]:
     """The frames of one spoken word, each of ``size`` bytes."""
     encoded = word.encode()[:255]
-    first = bytes((_VOICE, len(encoded))) + encoded
+    first = bytes((kind, len(encoded))) + encoded
     rest = bytes((_VOICE, 0)).ljust(size, b"\0")
     return [first.ljust(size, b"\0")] + [rest] * (WORD_FRAMES - 1)
 
 
-def utter(text: str) -> list[bytes]:
-    """The frames of a spoken sentence, as a caller's microphone gives them."""
-    return [frame for word in text.split() for frame in word_frames(word, EAR_FRAME)]
+def utter(text: str, *, heard_as: str | None = None, trusted: bool = True) -> list[bytes]:
+    """The frames of a spoken sentence, as a caller's microphone gives them.
+
+    A recognizer makes ``heard_as`` of it, and does not trust its own words unless ``trusted``.
+    """
+    guesses = (text if heard_as is None else heard_as).split()
+    kind = _VOICE if trusted else _MUMBLE
+    words = zip_longest(text.split(), guesses, fillvalue="")
+    return [frame for _said, guess in words for frame in word_frames(guess, EAR_FRAME, kind=kind)]
 
 
 def noise(seconds: float) -> list[bytes]:
@@ -50,8 +58,13 @@ def noise(seconds: float) -> list[bytes]:
 def words_in(pcm: bytes, size: int) -> Iterator[str]:
     """The words that begin in ``pcm``, frames of ``size`` bytes."""
     for start in range(0, len(pcm), size):
-        if pcm[start] == _VOICE and pcm[start + 1]:
+        if pcm[start] in {_VOICE, _MUMBLE} and pcm[start + 1]:
             yield pcm[start + 2 : start + 2 + pcm[start + 1]].decode(errors="replace")
+
+
+def is_mumbled(pcm: bytes, size: int) -> bool:
+    """Whether some word in ``pcm``, frames of ``size`` bytes, is not to be trusted."""
+    return any(pcm[start] == _MUMBLE for start in range(0, len(pcm), size))
 
 
 def is_sound(frame: bytes) -> bool:
@@ -93,8 +106,9 @@ class SimulatedUtterance:
         await anyio.sleep(self._owner.delay)
         if self._owner.broken:
             raise SpeechFailed("the simulated recognizer is broken")
-        words = list(words_in(bytes(self._pcm), EAR_FRAME))
-        return Heard(text=" ".join(words).lower(), seconds=len(self._pcm) / EAR_FRAME / 50)
+        pcm = bytes(self._pcm)
+        text = " ".join(words_in(pcm, EAR_FRAME)).lower()
+        return Heard(text=text, trusted=not is_mumbled(pcm, EAR_FRAME), seconds=len(pcm) / EAR_FRAME / 50)
 
 
 class SimulatedRecognizer:
