@@ -31,7 +31,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from product import free_port
 
 from offhook.services.bus import nats_server
-from offhook.services.settings import ROLES
+from offhook.services.role import VARIABLE
+from offhook.services.settings import ROLES, Address, Settings, encode_settings
 
 #: Seconds after which a start counts as failed.
 PATIENCE = 60.0
@@ -60,12 +61,13 @@ def start_all(data: Path, environment: dict[str, str]) -> tuple[float, dict[str,
 def start_role(role: str, url: str, data: Path, *, imports: bool) -> tuple[float, float]:
     """Start a role once; returns wall and CPU seconds until it serves, or with ``imports`` wall and import seconds."""
     reading, writing = os.pipe()
-    addresses = ["--http", f"127.0.0.1:{free_port()}", "--api", f"127.0.0.1:{free_port()}"]
+    api, http = (Address("127.0.0.1", free_port()) for _ in range(2))
+    settings = encode_settings(Settings(nats=url, data=data, http=http, api=api))
     python = [sys.executable, *(["-X", "importtime"] if imports else []), "-P"]
-    command = [*python, "-m", "offhook.services.cli", "run", role, "--nats", url, "--data", str(data), *addresses]
+    command = [*python, "-m", "offhook.services.role", "run", role, str(writing)]
     with tempfile.TemporaryFile("w+") as log:
         begun = time.monotonic()
-        process = subprocess.Popen([*command, "--ready-fd", str(writing)], pass_fds=[writing], stderr=log)
+        process = subprocess.Popen(command, pass_fds=[writing], stderr=log, env=os.environ | {VARIABLE: settings})
         os.close(writing)
         try:
             said = os.read(reading, 16)
