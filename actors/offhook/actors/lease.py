@@ -6,8 +6,10 @@ only frozen finds its key gone at the next renewal and knows that it was taken f
 """
 
 import logging
+from collections.abc import Callable
 
 import anyio
+import msgspec
 
 from offhook.actors.ports import Bus, BusAway, KeyTaken, Stored, WrongRevision
 from offhook.protocol.errors import OffhookError
@@ -28,18 +30,22 @@ class Evicted(OffhookError):
 
 
 class Lease:
-    """The lease of this node. ``node`` must be a name that no other process uses or used."""
+    """The lease of this node. ``node`` must be a name that no other process uses or used.
 
-    def __init__(self, bus: Bus, prefix: str, node: str) -> None:
+    It tells the others the node's ``load``, as of the last renewal.
+    """
+
+    def __init__(self, bus: Bus, prefix: str, node: str, *, load: Callable[[], int] = lambda: 0) -> None:
         self._bus = bus
         self._key = prefix + node
+        self._load = load
         self._revision = 0
 
     async def join(self) -> None:
         """Take the lease; waits for the bus."""
         while True:
             try:
-                self._revision = await self._bus.create(self._key, b"")
+                self._revision = await self._bus.create(self._key, self._value())
             except BusAway:
                 await anyio.sleep(0.5)
             except KeyTaken:
@@ -50,10 +56,13 @@ class Lease:
             else:
                 return
 
+    def _value(self) -> bytes:
+        return msgspec.msgpack.encode(self._load())
+
     async def renew(self) -> None:
         """Show that the node lives. Raises ``Evicted``, ``BusAway``."""
         try:
-            self._revision = await self._bus.update(self._key, b"", revision=self._revision)
+            self._revision = await self._bus.update(self._key, self._value(), revision=self._revision)
         except WrongRevision:
             stored = await self._bus.get(self._key)
             if stored is None:
@@ -76,19 +85,21 @@ class Watch:
         self._prefix = prefix
         self._seen: dict[str, tuple[int, float]] = {}
 
-    async def living(self) -> frozenset[str]:
-        """Names of the nodes that hold a lease now; those that are dead are removed first. Raises ``BusAway``."""
+    async def living(self) -> dict[str, int]:
+        """The nodes that hold a lease now, with their load; the dead are removed first. Raises ``BusAway``."""
         now = anyio.current_time()
         seen: dict[str, tuple[int, float]] = {}
+        loads: dict[str, int] = {}
         for stored in await self._bus.keys(self._prefix):
             node = stored.subject.removeprefix(self._prefix)
             revision, since = self._seen.get(node, (stored.revision, now))
             if revision == stored.revision and now - since >= EXPIRY:
                 await self._bury(node, stored)
                 continue
+            loads[node] = msgspec.msgpack.decode(stored.data, type=int)
             seen[node] = (revision, since) if revision == stored.revision else (stored.revision, now)
         self._seen = seen
-        return frozenset(seen)
+        return loads
 
     async def _bury(self, node: str, stored: Stored) -> None:
         try:

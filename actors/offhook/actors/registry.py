@@ -10,7 +10,7 @@ The living calls are the ``owner.`` keys: their number is derived, never counted
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import anyio
 import msgspec
@@ -155,7 +155,7 @@ class Registry:
 
     # ── others' sessions ───────────────────────────────────────────────────────────────────────────────────────
 
-    async def _adopt_orphans(self, gateways: frozenset[str]) -> None:
+    async def _adopt_orphans(self, gateways: Container[str]) -> None:
         for stored in () if self._closed else await self._bus.keys(OWNERS):
             owner = msgspec.msgpack.decode(stored.data, type=Owner)
             call = stored.subject.removeprefix(OWNERS)
@@ -171,7 +171,7 @@ class Registry:
         log.warning("call adopted", extra={"call": call, "node": self.node})
         self._own(call, revision)
 
-    def _report_lost_media(self, voices: frozenset[str]) -> None:
+    def _report_lost_media(self, voices: Container[str]) -> None:
         """A call whose voice node is dead has no media and no agent any more."""
         for call, actor in tuple(self._owned.items()):
             node = actor.call.node

@@ -7,7 +7,7 @@ import anyio
 
 from offhook.actors.agent import AgentActor
 from offhook.actors.inbox import Inbox
-from offhook.actors.lease import RENEW, VOICES, Evicted, Lease
+from offhook.actors.lease import RENEW, VOICES, Evicted, Lease, Watch
 from offhook.actors.link import AudioLink
 from offhook.actors.media import MediaActor
 from offhook.actors.ports import (
@@ -30,9 +30,14 @@ from offhook.protocol.call import CallEvent
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason
-from offhook.protocol.messages import TO_AGENT, TO_MEDIA, TO_VOICE, Envelope
+from offhook.protocol.messages import TO_AGENT, TO_MEDIA, TO_VOICE, Envelope, encode
 
 log = logging.getLogger("offhook.voice")
+
+#: With so many calls more than the least busy node, this one leaves new ones to the others.
+UNFAIR = 3
+#: Seconds between passes of one call.
+PASS_ON = 0.05
 
 
 class VoiceNode:
@@ -58,7 +63,9 @@ class VoiceNode:
         self._recognizer = recognizer
         self._synthesizer = synthesizer
         self._detector = detector
-        self._lease = Lease(bus, VOICES, node)
+        self._lease = Lease(bus, VOICES, node, load=lambda: len(self._calls))
+        self._watch = Watch(bus, VOICES)
+        self._crowded = False
         self._calls: set[str] = set()
         self._left = anyio.Event()
 
@@ -70,16 +77,29 @@ class VoiceNode:
     async def run(self, *, started: Callable[[], None] = lambda: None) -> None:
         """Keep the node's lease and take calls; until cancelled."""
         await self._lease.join()
+        subject = subjects.OPEN_CALL
         async with (
-            self._bus.subscribe(subjects.OPEN_CALL, group=subjects.VOICE_GROUP) as stream,
+            self._bus.subscribe(subject, group=subjects.VOICE_GROUP) as stream,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(self._keep_lease)
             started()
-            async for envelope in Inbox(self._bus, stream, subject=subjects.OPEN_CALL, kinds=TO_VOICE):
-                if envelope.call not in self._calls:
-                    self._calls.add(envelope.call)
-                    tasks.start_soon(self._host, envelope, name=f"call {envelope.call}")
+            async for envelope in Inbox(self._bus, stream, subject=subject, kinds=TO_VOICE):
+                if envelope.call in self._calls:
+                    continue
+                if self._crowded:
+                    tasks.start_soon(self._pass_on, envelope)
+                    continue
+                self._calls.add(envelope.call)
+                tasks.start_soon(self._host, envelope, name=f"call {envelope.call}")
+
+    async def _pass_on(self, envelope: Envelope) -> None:
+        """Offer a call to the voice nodes once more; it may come back, until one that is not crowded gets it."""
+        await anyio.sleep(PASS_ON)
+        try:
+            await self._bus.publish(subjects.OPEN_CALL, encode(envelope))
+        except BusAway:
+            log.warning("call could not be passed on, the bus is away", extra={"call": envelope.call})
 
     async def wait_empty(self) -> None:
         """Wait until no call runs here."""
@@ -92,10 +112,17 @@ class VoiceNode:
         await self._lease.leave()
 
     async def _keep_lease(self) -> None:
+        """Renew the lease each second, and see how this node's load compares.
+
+        The node with the least calls is never crowded, so every call finds its node.
+        """
         while True:
             await anyio.sleep(RENEW)
             try:
                 await self._lease.renew()
+                loads = await self._watch.living()
+                others = [load for node, load in loads.items() if node != self.node]
+                self._crowded = len(self._calls) >= min(others, default=len(self._calls)) + UNFAIR
             except BusAway:
                 log.warning("voice node waits for the bus", extra={"node": self.node})
             except Evicted:
@@ -136,7 +163,10 @@ class VoiceNode:
         try:
             profile = self._agents.profile(order.agent, order.version)
         except AgentNotFound as error:
-            reporter.report(ev.AgentFailed(reason=Reason.AGENT_NOT_FOUND.value, message=str(error)))
+            # The gateway knew this agent when it took the call, so it is not the caller who is mistaken.
+            log.error("agent is missing on this node", extra={"call": call, "why": str(error)})
+            message = "The agent of this call cannot be reached at the moment. Please call again in a minute."
+            reporter.report(ev.AgentFailed(reason=Reason.AGENT_FAILED.value, message=message))
             reporter.report(ev.AgentStopped())
             return
 
