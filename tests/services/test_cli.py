@@ -22,7 +22,19 @@ from offhook.services.settings import Address, Settings, data_folder, node_name,
 from offhook.services.store import open_store, store_file
 from offhook.services.up import hold_data_folder, unused_port
 
-COMMANDS = ["up", "run", "token", "calls", "calls show", "agents", "agents check", "doctor"]
+COMMANDS = [
+    "up",
+    "run",
+    "token",
+    "calls",
+    "calls show",
+    "calls erase",
+    "replay",
+    "dead",
+    "agents",
+    "agents check",
+    "doctor",
+]
 CLI = [sys.executable, "-P", "-m", "offhook.services.cli"]
 
 

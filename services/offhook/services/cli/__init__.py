@@ -13,6 +13,7 @@ from offhook.protocol.errors import OffhookError
 from offhook.services.cli.agents import agents
 from offhook.services.cli.doctor import doctor
 from offhook.services.cli.history import calls
+from offhook.services.cli.replay import dead, replay
 from offhook.services.cli.run import run
 from offhook.services.cli.token import token
 from offhook.services.cli.up import up
@@ -35,7 +36,7 @@ def offhook() -> None:
     """
 
 
-for command in (up, run, token, calls, agents, doctor):
+for command in (up, run, token, calls, replay, dead, agents, doctor):
     offhook.add_command(command)
 
 

@@ -26,28 +26,28 @@ def list_calls(
 ) -> str:
     """The newest calls as a table, or one JSON object a line."""
     wanted = CallFilter(state=_state(state), agent=agent)
-    with _store(data) as store:
+    with open_kept(data) as store:
         found = [] if store is None else list(_newest(store, wanted, limit))
     if as_json:
         return b"\n".join(map(msgspec.json.encode, found)).decode()
     if not found and (state or agent):
         return "No such calls."
-    return _print(render_calls(found, now=time.time()))
+    return print_to_text(render_calls(found, now=time.time()))
 
 
 def show_call(data: Path, call: str, *, as_json: bool) -> str:
     """One call, by its id or the beginning of it. Raises ``CallNotFound``, ``AmbiguousCall``."""
-    with _store(data) as store:
+    with open_kept(data) as store:
         if store is None:
             raise CallNotFound(f"There is no call {call!r}: there were no calls yet.")
         record = store.call(call)
     if as_json:
         return msgspec.json.format(msgspec.json.encode(record), indent=2).decode()
-    return _print(render_call(record, now=time.time()))
+    return print_to_text(render_call(record, now=time.time()))
 
 
 @contextmanager
-def _store(data: Path) -> Iterator["Store | None"]:
+def open_kept(data: Path) -> Iterator["Store | None"]:
     """The store of a data folder; None where nothing was ever stored (and nothing is made)."""
     from offhook.services.store import open_store, store_file
 
@@ -80,7 +80,8 @@ def _state(word: str | None) -> CallState | None:
         raise click.UsageError(f"{word!r} is no state of a call. States: {', '.join(CallState)}.") from None
 
 
-def _print(part: RenderableType) -> str:
+def print_to_text(part: RenderableType) -> str:
+    """What ``rich`` prints, as text; colored on a terminal."""
     console = Console(highlight=False)
     with console.capture() as capture:
         console.print(part)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from offhook.services.cli.options import data_option
+from offhook.services.cli.options import data_option, nats_option
 
 
 @click.group(invoke_without_command=True)
@@ -26,6 +26,24 @@ def calls(ctx: click.Context, data: Path, limit: int, state: str | None, agent: 
         from offhook.services.cli.calls import list_calls
 
         click.echo(list_calls(data, limit=limit, state=state, agent=agent, as_json=as_json))
+
+
+@calls.command()
+@click.argument("call", metavar="ID")
+@click.option("--data", "own_data", type=click.Path(file_okay=False, path_type=Path), help="Data folder.")
+@nats_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def erase(data: Path, call: str, own_data: Path | None, nats: str | None, yes: bool) -> None:
+    """Erase one call for good: its log, its record and its transcript. Not one that still lives."""
+    import anyio
+
+    from offhook.services.cli.erasing import describe_call, erase_call
+
+    data = own_data or data
+    if not yes:
+        click.confirm(f"Erase {anyio.run(describe_call, data, nats, call)}? This cannot be undone.", abort=True)
+    click.echo(anyio.run(erase_call, data, nats, call))
 
 
 @calls.command()

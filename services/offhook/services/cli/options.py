@@ -71,6 +71,17 @@ def http_option(function: Function) -> Function:
     )(function)
 
 
+def nats_option(function: Function) -> Function:
+    """``--nats``: the bus to ask."""
+    return click.option(
+        "--nats",
+        envvar="OFFHOOK_NATS",
+        show_envvar=True,
+        metavar="URL",
+        help="NATS server with the logs. Default: that of the offhook on the data folder, running or not.",
+    )(function)
+
+
 def agents_option(function: Function) -> Function:
     """``--agents``: the folder of agent documents."""
     return click.option(

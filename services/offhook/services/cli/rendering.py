@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from offhook.protocol.call import CallState, EndReason
+from offhook.protocol.messages import DeadLetter
 from offhook.protocol.record import CallRecord, CallSummary
 
 #: Characters of an id that are shown in a list; enough to name one call of many.
@@ -61,9 +62,9 @@ def render_calls(calls: Sequence[CallSummary], *, now: float, zone: tzinfo | Non
     table.add_column("ENDED BECAUSE", overflow="fold")
     for call in calls:
         table.add_row(
-            Text(_plain(call.id[:SHORT_ID]), style="bold"),
+            Text(plain(call.id[:SHORT_ID]), style="bold"),
             Text(say_ago(call.created_at, now, zone)),
-            Text(_plain(call.agent or "-")),
+            Text(plain(call.agent or "-")),
             Text(call.state.value, style=_STYLES.get(call.state, "yellow")),
             Text(_talked(call, now)),
             Text(say_reason(call), style="red" if call.reason in _TROUBLE else ""),
@@ -73,11 +74,18 @@ def render_calls(calls: Sequence[CallSummary], *, now: float, zone: tzinfo | Non
 
 def render_call(record: CallRecord, *, now: float, zone: tzinfo | None = None) -> RenderableType:
     """One call: its facts, its states and what was said."""
-    parts: list[RenderableType] = [Text(f"Call {_plain(record.id)}", style="bold"), _indent(_facts(record, now, zone))]
+    parts: list[RenderableType] = [Text(f"Call {plain(record.id)}", style="bold"), _indent(_facts(record, now, zone))]
     if record.states:
         parts += [Text("\nStates", style="bold"), _indent(_states(record))]
     parts += [Text("\nTranscript", style="bold"), _indent(_transcript(record))]
     return Group(*parts)
+
+
+def spell_letter(at: float, letter: DeadLetter, zone: tzinfo | None = None) -> str:
+    """A dead letter in two lines."""
+    size = f"{letter.size:,} bytes" if letter.size != 1 else "1 byte"
+    when = f"{_local(at, zone):%Y-%m-%d %H:%M:%S}"
+    return plain(f"{when}  {letter.subject}  {letter.reason}: {letter.detail}") + f"\n    {size}: {letter.data[:48]!r}"
 
 
 # ── words ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -116,7 +124,7 @@ def say_reason(call: CallSummary) -> str:
     words = _REASONS.get(call.reason, call.reason.value.replace("_", " "))
     if call.failure is None:
         return words
-    return f"{words}: {_FAILURES.get(call.failure, _plain(call.failure).replace('_', ' '))}"
+    return f"{words}: {_FAILURES.get(call.failure, plain(call.failure).replace('_', ' '))}"
 
 
 # ── parts of one call ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,7 +145,7 @@ def _facts(record: CallRecord, now: float, zone: tzinfo | None) -> Table:
         *((f"variable {name}", value) for name, value in sorted(record.variables.items())),
         *((f"metadata {name}", value) for name, value in sorted(record.metadata.items())),
     ]
-    return _grid((Text(_plain(name), style="dim"), Text(_plain(value))) for name, value in rows if value)
+    return _grid((Text(plain(name), style="dim"), Text(plain(value))) for name, value in rows if value)
 
 
 def _states(record: CallRecord) -> Table:
@@ -157,7 +165,7 @@ def _transcript(record: CallRecord) -> RenderableType:
     start = record.answered_at if record.answered_at is not None else record.created_at
     rows = []
     for line in record.transcript:
-        text = Text(_plain(line.text))
+        text = Text(plain(line.text))
         if line.interrupted:
             text.append(" (interrupted)", style="dim")
         who = Text(line.role.capitalize(), style="cyan" if line.role == "agent" else "green")
@@ -197,12 +205,13 @@ def _clock(seconds: float) -> str:
 
 def _spell(event: str) -> str:
     """``MediaConnected`` as ``media connected``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", _plain(event)).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain(event)).lower()
 
 
 def _local(at: float, zone: tzinfo | None) -> datetime:
     return datetime.fromtimestamp(at, zone).astimezone(zone)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text that cannot move the cursor or turn the line around."""
     return _CONTROLS.sub("\ufffd", text)
