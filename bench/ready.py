@@ -122,8 +122,8 @@ def measure_all(times: int, *, cold: bool, progress: Progress) -> dict[str, Any]
                 shutil.rmtree(place)
     progress.end()
     print(row(f"{kind}: `offhook up` to ready", walls, "s"))
-    for name, seconds in sorted(spent.items(), key=lambda item: -max(item[1])):
-        print(row(f"  CPU until then, {name}", seconds, "s"))
+    for name, used in sorted(spent.items(), key=lambda item: -max(item[1])):
+        print(row(f"  CPU until then, {name}", used, "s"))
     return {"wall": summary(walls), "cpu": {name: summary(seconds) for name, seconds in spent.items()}}
 
 

@@ -221,7 +221,9 @@ def test_a_caller_who_speaks_while_a_tool_runs_does_not_make_it_run_twice() -> N
             await call.says("hello")
             await call.hears("you said hello")
             assert birds.ran == [f"{call.id}:1"]
-            texts = [line.text for line in (await world.record(call.id)).transcript if line.role == "caller"]
+            record = await world.record(call.id)
+            assert record is not None
+            texts = [line.text for line in record.transcript if line.role == "caller"]
             assert texts == ["book", "hello"]
 
     run(scenario)
