@@ -95,6 +95,11 @@ class Handset:
         self._to_say.extend(frames)
         self.wake()
 
+    def hush(self) -> None:
+        """Say nothing of what is left."""
+        self._to_say.clear()
+        self._said.set()
+
     async def wait_said(self) -> None:
         """Wait until everything was said."""
         while self._to_say:

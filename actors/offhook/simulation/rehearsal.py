@@ -66,15 +66,15 @@ class Rehearsal:
         #: Ids of the tool uses that had their effect, in order.
         self.used: list[str] = []
 
-    def profile(self, agent: str, version: str | None = None) -> Profile:  # noqa: ARG002
+    def profile(self, agent: str, version: str | None = None) -> Profile:
         """See ``Agents``."""
         return Profile(agent=AGENT, version="1", name="Rehearsal", voice=Voice(), max_duration=120.0, patience=8.0)
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> RehearsalBrain:  # noqa: ARG002
+    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> RehearsalBrain:
         """See ``Agents``."""
         return RehearsalBrain(tools)
 
-    async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:  # noqa: ARG002
+    async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:
         """See ``Agents``."""
         self.used.append(use)
         await anyio.sleep(self._chance.choice((0.0, 0.1, 2.0)))

@@ -80,7 +80,12 @@ class SimulatedVerifier:
         """See ``Verifier``."""
         if not token or token == "wrong":
             raise Refusal(Reason.TOKEN_INVALID, "Invalid authentication token")
-        return Grant(agent=token.partition("#")[0], workspace="simulated", token=token, reusable="#" not in token)
+        return Grant(
+            agent=token.partition("#")[0],
+            workspace="simulated",
+            token=token.replace("#", "/"),
+            reusable="#" not in token,
+        )
 
 
 class SimulatedSocket:
@@ -166,6 +171,7 @@ class SimulatedCall:
         self.frames: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
+        self._on_frame: Callable[[dict[str, Any]], None] = lambda _frame: None
         self._news = anyio.Event()
 
     async def says(self, text: str) -> None:
@@ -203,6 +209,10 @@ class SimulatedCall:
                 await self._news.wait()
         raise AssertionError(f"no {event!r} within {within} s; there were {[data['event'] for data in self.events]}")
 
+    def watch(self, on_frame: Callable[[dict[str, Any]], None]) -> None:
+        """Have ``on_frame`` called with each frame of the gateway."""
+        self._on_frame = on_frame
+
     def hang_up(self) -> None:
         """End the call."""
         self.socket.send_frame({"type": "close", "sessionId": self.id})
@@ -226,6 +236,7 @@ class SimulatedCall:
         while True:
             frame = await self.socket.next_frame()
             self.frames.append(frame)
+            self._on_frame(frame)
             self.id = frame["sessionId"] or self.id
             if frame["type"] == "event":
                 self.events.append(frame["data"])

@@ -15,6 +15,7 @@ from offhook.services.cli.doctor import doctor
 from offhook.services.cli.history import calls
 from offhook.services.cli.replay import dead, replay
 from offhook.services.cli.run import run
+from offhook.services.cli.simulate import simulate
 from offhook.services.cli.token import token
 from offhook.services.cli.up import up
 
@@ -36,7 +37,7 @@ def offhook() -> None:
     """
 
 
-for command in (up, run, token, calls, replay, dead, agents, doctor):
+for command in (up, run, token, calls, replay, dead, agents, doctor, simulate):
     offhook.add_command(command)
 
 
