@@ -18,14 +18,14 @@ from offhook.actors.mailbox import Mailbox
 from offhook.actors.mind import Mind, Thought
 from offhook.actors.minutes import Minutes
 from offhook.actors.mouth import Mouth, SpeechPlayed
-from offhook.actors.ports import Brain, Bus, Clock, Profile, Recognizer, Synthesizer, Toolbox, VoiceDetector
+from offhook.actors.ports import Brain, Bus, Clock, Informed, Profile, Recognizer, Synthesizer, Toolbox, VoiceDetector
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.actors.toolbox import CallToolbox, RunTool
 from offhook.protocol import turn as turns
 from offhook.protocol.call import EndReason
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
-from offhook.protocol.messages import CallerDialed, CallerTyped, Envelope
+from offhook.protocol.messages import CallerDialed, CallerTyped, Envelope, InfoReceived
 from offhook.protocol.speech import BrainAction, Finish, Heard, Say, Tell
 from offhook.protocol.turn import Do, TurnState
 from offhook.protocol.turn import events as tv
@@ -175,6 +175,9 @@ class AgentActor:
                 self._heard = Heard(text=text)
                 self._voice_began = self._voice_ended = anyio.current_time()
                 self._take(tv.Typed())
+            case InfoReceived(name=name, data=data):
+                if self._mind is not None and isinstance(self._mind.brain, Informed):
+                    self._mind.brain.inform(name, data)
         return False
 
     def _mute(self) -> None:
@@ -221,6 +224,7 @@ class AgentActor:
     # ── the turn ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def _take(self, event: turns.AnyTurnEvent) -> None:
+        log.debug("turn", extra={"call": self.call, "turn_event": type(event).__name__})
         before = self.turn
         try:
             self.turn, orders = turns.step(self.turn, event)

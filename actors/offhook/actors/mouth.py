@@ -4,6 +4,7 @@ A line is everything the agent says in one turn. Its words carry the sample at w
 the samples that were sent, so at any moment the part of the line that the caller heard is known.
 """
 
+import logging
 from collections.abc import Callable
 
 import anyio
@@ -14,6 +15,8 @@ from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import SpeechFailed, Synthesizer
 from offhook.protocol.speech import MOUTH_FRAME, MOUTH_RATE, Voice
+
+log = logging.getLogger("offhook.agent")
 
 #: Seconds of speech queued ahead of the caller before a sentence waits.
 AHEAD = 1.0
@@ -132,6 +135,7 @@ class Mouth:
             async for chunk in chunks:
                 if self._began is None:
                     self._began = anyio.current_time()
+                    log.debug("speech begins", extra={"line": self.number})
                 for word in chunk.words:
                     self._marks.append(_Mark(start + word.sample, before + sentence[: word.end]))
                 await self._link.play(chunk.pcm)

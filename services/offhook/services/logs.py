@@ -19,7 +19,7 @@ import msgspec
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["text", "json"]
 
-#: Libraries whose informative lines are about themselves; they speak from warnings on, whatever the level.
+#: Libraries whose informative lines are about themselves: they speak from warnings on, or from there with ``debug``.
 _CHATTY = (
     "aiortc",
     "aioice",
@@ -88,6 +88,6 @@ def set_up_logs(*, role: str, level: Level = "warning", format: Format = "text")
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    if level != "debug":
-        for name in _CHATTY:
-            logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _CHATTY:
+        # Their finest lines are one for each packet.
+        logging.getLogger(name).setLevel(logging.INFO if level == "debug" else logging.WARNING)
