@@ -81,6 +81,22 @@ async def test_echo() -> None:
     assert [action async for action in brain.wait()] == [Say("I am listening.")]
 
 
+async def test_the_page_sets_a_variable_from_the_next_move_on() -> None:
+    brain = FlowBrain(DESK, variables={"visitor": "Anna"})
+    brain.inform("visitor", "Berta")
+    brain.inform("unknown", "x")
+    opening = [action async for action in brain.open()]
+    assert opening[0] == Say("Hello Berta, this is the front desk of Riverside Studio.")
+    brain.inform("visitor", "Clara")
+    actions = brain.hear(Heard(text="where are you"))
+    await anext(actions)
+    brain.inform("visitor", "Dora")
+    _ = [action async for action in actions]
+    assert brain.state is not None and brain.state.variables["visitor"] == "Clara"
+    await hear(brain, "where are you")
+    assert brain.state.variables == {"visitor": "Dora"}
+
+
 # ── tools ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 SHOP = load_agent(

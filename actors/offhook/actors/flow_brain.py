@@ -34,6 +34,8 @@ class FlowBrain:
         self._variables = variables or {}
         self._today = today
         self._tools = tools
+        #: Variables the page has sent since the last move.
+        self._news: dict[str, str] = {}
         self._sentences = flow.sentences(document)
         self.state = state
 
@@ -43,9 +45,15 @@ class FlowBrain:
             return Hints(sentences=self._sentences, language=self._document.languages[0])
         return flow.hints(self._document, self.state, sentences=self._sentences)
 
+    def inform(self, name: str, data: str) -> None:
+        """See ``Informed``: information with the name of a variable is its new value, from the next move on."""
+        if name in self._document.variables:
+            self._news[name] = data
+
     async def open(self) -> AsyncIterator[BrainAction]:
         """Greet and ask the first question."""
-        async for action in self._take(flow.open_flow(self._document, self._variables, today=self._today)):
+        variables = {**self._variables, **self._news}
+        async for action in self._take(flow.open_flow(self._document, variables, today=self._today)):
             yield action
 
     async def hear(self, heard: Heard) -> AsyncIterator[BrainAction]:
@@ -54,6 +62,7 @@ class FlowBrain:
             async for action in self.open():
                 yield action
             return
+        self._learn()
         async for action in self._take(flow.unfinished(self._document, self.state), ask=False):
             yield action
         async for action in self._take(flow.hear(self._document, self.state, heard)):
@@ -65,10 +74,15 @@ class FlowBrain:
             async for action in self.open():
                 yield action
             return
+        self._learn()
         async for action in self._take(flow.unfinished(self._document, self.state), ask=False):
             yield action
         async for action in self._take(flow.wait(self._document, self.state)):
             yield action
+
+    def _learn(self) -> None:
+        if self.state is not None and self._news:
+            self.state = self.state.but(variables={**self.state.variables, **self._news})
 
     async def _take(self, steps: tuple[Step, ...], *, ask: bool = True) -> AsyncIterator[BrainAction]:
         while steps:

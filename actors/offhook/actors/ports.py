@@ -8,7 +8,7 @@ Every ``async`` method is a checkpoint and may be cancelled; cancelled calls may
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -245,6 +245,14 @@ class Brain(Protocol):
 
     def wait(self) -> AsyncIterator[BrainAction]:
         """The caller has been silent for a while."""
+
+
+@runtime_checkable
+class Informed(Protocol):
+    """A brain that also takes what the page has to tell (A5)."""
+
+    def inform(self, name: str, data: str) -> None:
+        """The page says ``data``, a text or JSON text. Nothing is answered; may come in the middle of a thought."""
 
 
 class ToolFailed(OffhookError):

@@ -1,8 +1,8 @@
 """The kit with which developers test their own agents: agents, their tools, and calls that read like a script.
 
 ``Simulation`` holds the agents of one test and opens the world that its calls run in: real actors; simulated bus,
-media, speech and time. Speech is text: what a caller says reaches the agent as words, with the time it takes to say them;
-``heard_as`` and ``misheard`` are how a recognizer errs. ``docs/simulate.md`` is the guide.
+media, speech and time. Speech is text: what a caller says reaches the agent as words, in the time it takes to say
+them; ``heard_as`` and ``misheard`` are how a recognizer errs. ``docs/simulate.md`` is the guide.
 """
 
 import json

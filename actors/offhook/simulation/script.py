@@ -12,6 +12,7 @@ import anyio
 
 from offhook.protocol.call import CallState, LogEntry
 from offhook.protocol.record import CallRecord
+from offhook.simulation.media import FRAME
 from offhook.simulation.speech import utter
 from offhook.simulation.story import Moment, Word, show_time, tell
 from offhook.simulation.tools import ToolUse
@@ -77,14 +78,14 @@ class Call:
         """
         __tracebackhide__ = True
         quiet_since = anyio.current_time()
-        with anyio.move_on_after(POLITE):
+        with anyio.move_on_after(POLITE) as patience:
             while anyio.current_time() - quiet_since < QUIET:
                 await anyio.sleep(LOOK)
                 if self.line.handset.hears_voice:
                     quiet_since = anyio.current_time()
-            await self._speak("says", text, heard_as, misheard)
-            return
-        raise Unmet(await self._explain(f"the agent to stop talking, to say {text!r}", POLITE, "it talks on"))
+        if patience.cancelled_caught:
+            raise Unmet(await self._explain(f"the agent to stop talking, to say {text!r}", POLITE, "it talks on"))
+        await self._speak("says", text, heard_as, misheard)
 
     async def interrupts(
         self, text: str, *, within: float = PATIENCE, heard_as: str | None = None, misheard: bool = False
@@ -286,10 +287,16 @@ class Call:
         self._news.set()
 
     async def _speak(self, how: str, text: str, heard_as: str | None, misheard: bool) -> None:
+        __tracebackhide__ = True
+        frames = utter(text, heard_as=heard_as, trusted=not misheard)
+        if (await self.record()).state is CallState.ENDED:
+            raise Unmet(await self._explain(f"a call to say {text!r} in", 0, "it has ended"))
         as_what = f', heard as "{heard_as}"' if heard_as is not None else ""
         self._note(f'{how} "{text}"{as_what}{", misheard" if misheard else ""}')
-        self.line.handset.say(utter(text, heard_as=heard_as, trusted=not misheard))
-        await self.line.handset.wait_said()
+        self.line.handset.say(frames)
+        # A call that ends takes no more of the words.
+        with anyio.move_on_after(len(frames) * FRAME + 1.0):
+            await self.line.handset.wait_said()
 
     async def _wait(self, what: str, within: float, look: Callable[[], T | None], instead: Callable[[], str]) -> T:
         __tracebackhide__ = True
