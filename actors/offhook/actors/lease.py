@@ -84,10 +84,14 @@ class Watch:
         self._bus = bus
         self._prefix = prefix
         self._seen: dict[str, tuple[int, float]] = {}
+        self._looked = 0.0
 
     async def living(self) -> dict[str, int]:
         """The nodes that hold a lease now, with their load; the dead are removed first. Raises ``BusAway``."""
         now = anyio.current_time()
+        if now - self._looked > 2 * RENEW:
+            # Frozen, or cut off from the bus: what did not move while nobody looked may live.
+            self._seen = {}
         seen: dict[str, tuple[int, float]] = {}
         loads: dict[str, int] = {}
         for stored in await self._bus.keys(self._prefix):
@@ -98,7 +102,7 @@ class Watch:
                 continue
             loads[node] = msgspec.msgpack.decode(stored.data, type=int)
             seen[node] = (revision, since) if revision == stored.revision else (stored.revision, now)
-        self._seen = seen
+        self._seen, self._looked = seen, now
         return loads
 
     async def _bury(self, node: str, stored: Stored) -> None:
