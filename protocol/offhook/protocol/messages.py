@@ -6,7 +6,7 @@ digits and information from the page.
 """
 
 import math
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -81,12 +81,16 @@ TO_REPORTER: tuple[type, ...] = (Taken,)
 OWNED: tuple[type, ...] = (*do.EFFECTS, Taken)
 
 
+#: Ids of calls become tokens of subjects and keys.
+CallId = Annotated[str, msgspec.Meta(pattern=r"^[-_a-zA-Z0-9]{1,64}\Z")]
+
+
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What travels on the bus."""
 
     #: Version of this format.
     v: int = VERSION
-    call: str
+    call: CallId
     #: Epoch of the owner that speaks; 0 from those that own nothing.
     owner: int = 0
     #: Of an order: the position in the call's log that it follows from.

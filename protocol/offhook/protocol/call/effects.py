@@ -4,9 +4,10 @@
 timeout of the state that waits for its outcome.
 """
 
-from typing import Any
-
 import msgspec
+
+#: Values that every format can hold, and nothing that can nest.
+Scalar = str | int | float | bool | None
 
 
 class Effect(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
@@ -82,7 +83,7 @@ class Announce(Effect, frozen=True):
 
     #: ringing, answered, held, resumed, transcript, speaking, listening, info, reconnecting, ended.
     event: str
-    data: dict[str, Any] = {}
+    data: dict[str, Scalar] = {}
 
 
 class SendError(Effect, frozen=True):

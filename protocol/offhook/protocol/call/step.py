@@ -189,7 +189,7 @@ def _send_error(_call: Call, _after: Call, event: ev.CallEvent) -> do.SendError:
 def _announce(before: Call, after: Call, event: ev.CallEvent) -> do.Announce:
     match event:
         case ev.Said(role=role, text=text, line=line, interrupted=interrupted):
-            data = {"role": role, "text": text, "line": line, "interrupted": interrupted}
+            data: dict[str, do.Scalar] = {"role": role, "text": text, "line": line, "interrupted": interrupted}
             return do.Announce(event="transcript", data=data)
         case ev.FloorPassed(floor=floor):
             return do.Announce(event=floor)
