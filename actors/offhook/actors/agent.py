@@ -54,6 +54,7 @@ class AgentActor:
         profile: Profile,
         think: Callable[[Toolbox], Brain] | None,
         run_tool: RunTool,
+        node: str,
         recognizer: Recognizer,
         synthesizer: Synthesizer,
         detector: VoiceDetector,
@@ -66,13 +67,16 @@ class AgentActor:
         self._profile = profile
         self._make_brain = think
         self._run_tool = run_tool
+        self._node = node
         self._mind: Mind | None = None
         self._minutes: Minutes
         self._recognizer = recognizer
         self._synthesizer = synthesizer
         self._detector = detector
         self._mailbox: Mailbox[Letter] = Mailbox()
+        self._rung = False
         self._entered = 0.0
+        self._opened = False
         #: What the caller said and was not answered yet, and when (seconds of the loop's clock).
         self._heard: Heard | None = None
         self._voice_began = 0.0
@@ -87,7 +91,7 @@ class AgentActor:
 
     async def run(self, inbox: Inbox) -> None:
         """Follow the orders in ``inbox`` until told to stop and everything said was reported."""
-        async with open_reporter(self._bus, self.call, "agent") as self._reporter:
+        async with open_reporter(self._bus, self.call, f"agent {self._node}") as self._reporter:
             self._minutes = Minutes(self._reporter, self._clock)
             async with anyio.create_task_group() as self._tasks:
                 if self._make_brain is not None:
@@ -158,14 +162,11 @@ class AgentActor:
         """Carry out an order; True when it was the last."""
         match envelope.body:
             case do.RingAgent():
-                self._reporter.report(ev.AgentAnswered())
-            case do.StartAgent():
-                if self._mind is not None:
-                    self._take(tv.Opened())
-            case do.ResumeAgent():
-                if self._mind is not None:
-                    self._ear.settle()
-                    self._take(tv.Unmuted())
+                if not self._rung:
+                    self._rung = True
+                    self._reporter.report(ev.AgentAnswered())
+            case do.StartAgent() | do.ResumeAgent():
+                self._begin_or_go_on()
             case do.HoldAgent():
                 self._mute()
             case do.StopAgent():
@@ -179,6 +180,17 @@ class AgentActor:
                 if self._mind is not None and isinstance(self._mind.brain, Informed):
                     self._mind.brain.inform(name, data)
         return False
+
+    def _begin_or_go_on(self) -> None:
+        """Take the floor's table out of silence; orders are repeated, so this may be nothing new."""
+        if self._mind is None or self.turn.state is not TurnState.SILENT:
+            return
+        if self._opened:
+            self._ear.settle()
+            self._take(tv.Unmuted())
+        else:
+            self._opened = True
+            self._take(tv.Opened())
 
     def _mute(self) -> None:
         self._report_caller()

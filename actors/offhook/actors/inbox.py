@@ -10,6 +10,9 @@ promised: that a dead letter is kept while the bus is away.
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
 
 from offhook.actors.ports import Bus, BusAway
 from offhook.protocol import subjects
@@ -71,6 +74,19 @@ class Inbox:
         if envelope.owner < self._owner:
             raise BadMessage("stale_owner", f"{kind} from owner {envelope.owner}, the call is with {self._owner}")
         self._owner = envelope.owner
+
+
+@asynccontextmanager
+async def open_stream(bus: Bus, subject: str, *, group: str | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
+    """``Bus.subscribe`` for those who have nothing else to do while the bus is away: waits for it."""
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                stream = await stack.enter_async_context(bus.subscribe(subject, group=group))
+                break
+            except BusAway:
+                await anyio.sleep(0.5)
+        yield stream
 
 
 async def send_to_dead_letters(bus: Bus, subject: str, data: bytes, error: BadMessage, *, revision: int = 0) -> None:

@@ -57,6 +57,10 @@ class _Refused(msgspec.Struct, frozen=True):
     refusal: Refusal
 
 
+class _Unwanted(msgspec.Struct, frozen=True):
+    """Another node has the call: the offer came twice."""
+
+
 class _News(msgspec.Struct, frozen=True):
     """Something happened to connection ``number``."""
 
@@ -76,7 +80,7 @@ class _Connection(msgspec.Struct):
     was_up: bool = False
 
 
-Letter = Envelope | _News
+Letter = Envelope | _News | _Unwanted
 
 
 class MediaActor:
@@ -97,13 +101,14 @@ class MediaActor:
         self._connections: list[_Connection] = []
         self._echo = False
         self._holding = False
+        self._offer = ""
         self._tasks: TaskGroup
         self._reporter: Reporter
 
     async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
         self._echo = order.mode == "echo"
-        async with open_reporter(self._bus, self.call, "media") as self._reporter:
+        async with open_reporter(self._bus, self.call, f"media {self._node}") as self._reporter:
             async with anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._collect, inbox)
                 self._connect(order.sdp)
@@ -122,7 +127,7 @@ class MediaActor:
                 log.warning("media of a forsaken call closed", extra={"call": self.call})
                 return
             match letter:
-                case Envelope(body=do.CloseMedia()):
+                case Envelope(body=do.CloseMedia()) | _Unwanted():
                     return
                 case Envelope():
                     await self._obey(letter)
@@ -159,6 +164,10 @@ class MediaActor:
 
     def _connect(self, offer: str) -> None:
         """Begin a connection; one that was to take over and is not up yet is given up for it."""
+        if offer == self._offer:
+            # The order came twice.
+            return
+        self._offer = offer
         for connection in self._connections[1:]:
             connection.scope.cancel()
         self._count += 1
@@ -191,7 +200,7 @@ class MediaActor:
             return any(known.up for known in self._connections)
         match news.event:
             case _Answered(sdp=sdp):
-                self._reporter.report(ev.MediaPrepared(sdp=sdp, node=self._node))
+                self._tasks.start_soon(self._offer_answer, number, sdp)
             case PeerConnected():
                 connection.up = connection.was_up = True
                 self._retire_before(number)
@@ -209,6 +218,11 @@ class MediaActor:
                 connection.up = False
                 self._reporter.report(ev.MediaLost())
         return any(known.up for known in self._connections)
+
+    async def _offer_answer(self, number: int, sdp: str) -> None:
+        wanted = await self._reporter.ask(ev.MediaPrepared(sdp=sdp, node=self._node))
+        if not wanted and number == 1:
+            await self._mailbox.put_soon(_Unwanted())
 
     def _retire_before(self, number: int) -> None:
         for connection in self._connections:

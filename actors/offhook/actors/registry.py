@@ -142,10 +142,13 @@ class Registry:
             del self._owned[call]
             self._released.set()
 
+    def _drop(self, call: str, actor: SessionActor) -> None:
+        actor.mailbox.stop()
+        self._disown(call, actor)
+
     def _drop_all(self) -> None:
         for call, actor in tuple(self._owned.items()):
-            actor.mailbox.stop()
-            self._disown(call, actor)
+            self._drop(call, actor)
 
     def _tell(self, call: str, event: CallEvent) -> None:
         try:
@@ -159,6 +162,10 @@ class Registry:
         for stored in () if self._closed else await self._bus.keys(OWNERS):
             owner = msgspec.msgpack.decode(stored.data, type=Owner)
             call = stored.subject.removeprefix(OWNERS)
+            actor = self._owned.get(call)
+            if actor is not None and stored.revision > actor.owner:
+                log.warning("call was taken from this node", extra={"call": call, "node": self.node})
+                self._drop(call, actor)
             orphan = call not in self._owned if owner.node == self.node else owner.node not in gateways
             if orphan and call not in self._kept_off:
                 await self._adopt(call, stored)

@@ -2,8 +2,8 @@
 
 It takes reports from its mailbox, applies ``step``, appends the event to the call's log, and then posts the effects to
 the other actors. Only it decides. The log is the call: an actor that starts (again) folds it first, so it can die at
-any point. Between the append and the posting an order can get lost with its actor; the timeout of the state that waits
-for the outcome repairs that.
+any point. Between the append and the posting an order can get lost with its actor, and on the bus; so the orders that
+stand are repeated, soon after a change of state and then ever more seldom.
 
 The append is the one thing it awaits besides its mailbox: until the event stands in the log, it has not happened, and
 nothing may follow from it.
@@ -14,9 +14,9 @@ import logging
 import anyio
 import msgspec
 
-from offhook.actors.inbox import Inbox, send_to_dead_letters
+from offhook.actors.inbox import Inbox, open_stream, send_to_dead_letters
 from offhook.actors.mailbox import Mailbox, MailboxFull, Stopped
-from offhook.actors.ports import Bus, BusAway, Clock, WrongSequence
+from offhook.actors.ports import Bus, BusAway, Clock, Stored, WrongSequence
 from offhook.protocol import subjects
 from offhook.protocol.call import (
     Call,
@@ -26,6 +26,7 @@ from offhook.protocol.call import (
     LogEntry,
     NoEdge,
     deadline,
+    standing,
     step,
 )
 from offhook.protocol.call import effects as do
@@ -34,6 +35,13 @@ from offhook.protocol.errors import OffhookError
 from offhook.protocol.messages import TO_AGENT, TO_MEDIA, TO_SESSION, BadMessage, Envelope, Taken, decode_entry, encode
 
 log = logging.getLogger("offhook.session")
+
+#: Seconds until the orders of a state are repeated for the first time; then it takes twice as long each time, at most
+#: ``SELDOM``.
+REPEAT = 1.0
+SELDOM = 8.0
+#: Actors whose reports name their voice node (``media voice-1``).
+ON_VOICE_NODES = frozenset({"media", "agent", "node"})
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -56,34 +64,55 @@ class SessionActor:
         self.call = Call(id=call_id)
         self._bus = bus
         self._clock = clock
-        self._owner = owner
+        #: The epoch: revision of the key that says whose the call is.
+        self.owner = owner
         self._seq = 0
         self._revision = 0
         #: The last report taken from each source, and whether it changed something.
         self._taken: dict[str, tuple[int, bool]] = {}
+        self._repeat_after = REPEAT
+        self._repeat_at = 0.0
 
     async def run(self) -> None:
         """Rebuild the call from its log, then take events until it has ended. Raises ``OwnershipLost``."""
-        await self._rebuild()
         subject = subjects.session(self.call.id)
-        async with self._bus.subscribe(subject) as stream, anyio.create_task_group() as tasks:
-            inbox = Inbox(self._bus, stream, subject=subject, kinds=TO_SESSION, call=self.call.id)
-            tasks.start_soon(self._collect, inbox)
-            try:
-                while self.call.state is not CallState.ENDED:
-                    await self._take(await self._next())
-            except Stopped:
-                log.info("session stopped", extra={"call": self.call.id})
-            tasks.cancel_scope.cancel()
+        async with open_stream(self._bus, subject) as stream:
+            await self._rebuild()
+            await self._repeat_orders()
+            async with anyio.create_task_group() as tasks:
+                inbox = Inbox(self._bus, stream, subject=subject, kinds=TO_SESSION, call=self.call.id)
+                tasks.start_soon(self._collect, inbox)
+                lost = await self._serve()
+                tasks.cancel_scope.cancel()
+        if lost is not None:
+            raise lost
+
+    async def _serve(self) -> OwnershipLost | None:
+        """Take events until the call has ended, or for as long as it is ours."""
+        try:
+            while self.call.state is not CallState.ENDED:
+                if (report := await self._next()) is None:
+                    await self._repeat_orders()
+                else:
+                    await self._take(report)
+        except Stopped:
+            log.info("session stopped", extra={"call": self.call.id})
+        except OwnershipLost as lost:
+            return lost
+        return None
 
     # ── taking events ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _next(self) -> Report:
-        """The next report, or the timeout of the present state, whichever comes first."""
+    async def _next(self) -> Report | None:
+        """The next report, or the timeout of the present state; None when the orders are to be repeated first."""
         until = deadline(self.call)
         assert until is not None
-        with anyio.move_on_after(max(0.0, until - self._clock.now())):
+        allowed = max(0.0, until - self._clock.now())
+        again = max(0.0, self._repeat_at - anyio.current_time())
+        with anyio.move_on_after(min(allowed, again)):
             return await self.mailbox.get()
+        if again < allowed:
+            return None
         return Report(ev.TimedOut(state=self.call.state, epoch=self.call.epoch))
 
     async def _take(self, report: Report) -> None:
@@ -92,9 +121,11 @@ class SessionActor:
             await self._confirm(report, accepted=accepted)
             return
         accepted = True
-        now = self._clock.now()
+        before, now = self.call, self._clock.now()
         try:
-            after, effects = step(self.call, report.event, now)
+            if self._is_from_elsewhere(report.source):
+                raise NoEdge(before.state, report.event)
+            after, effects = step(before, report.event, now)
         except NoEdge as error:
             accepted = False
             log.debug("event changes nothing", extra={"call": self.call.id, "why": str(error)})
@@ -103,19 +134,44 @@ class SessionActor:
                 call=self.call.id,
                 seq=self._seq + 1,
                 at=now,
-                owner=self._owner,
+                owner=self.owner,
                 event=report.event,
                 source=report.source,
                 number=report.number,
             )
-            await self._append(entry)
+            if not await self._append(entry):
+                # An owner before us was not done yet. What it wrote counts; the report is looked at again after it.
+                await self._rebuild()
+                await self._repeat_orders()
+                await self._take(report)
+                return
             self._seq = entry.seq
             self.call = after
             for effect in effects:
                 await self._post(effect)
+            if after.epoch != before.epoch:
+                self._repeat_soon()
         if report.number:
             self._taken[report.source] = (report.number, accepted)
             await self._confirm(report, accepted=accepted)
+
+    def _is_from_elsewhere(self, source: str) -> bool:
+        """Whether another voice node reports than the one that holds the call: the offer was taken twice."""
+        actor, _, node = source.partition(" ")
+        return actor in ON_VOICE_NODES and self.call.node not in {None, node}
+
+    # ── orders that stand ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _repeat_soon(self) -> None:
+        self._repeat_at = anyio.current_time() + REPEAT
+        self._repeat_after = 2 * REPEAT
+
+    async def _repeat_orders(self) -> None:
+        """Orders can get lost, on the bus and with an owner that dies; whoever has obeyed already ignores them."""
+        for effect in standing(self.call):
+            await self._post(effect)
+        self._repeat_at = anyio.current_time() + self._repeat_after
+        self._repeat_after = min(2 * self._repeat_after, SELDOM)
 
     async def _collect(self, inbox: Inbox) -> None:
         async for envelope in inbox:
@@ -130,13 +186,15 @@ class SessionActor:
 
     # ── log and bus ────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _rebuild(self) -> None:
+    async def _read_log(self) -> list[Stored]:
         while True:
             try:
-                stored = await self._bus.read_log(subjects.log(self.call.id))
-                break
+                return await self._bus.read_log(subjects.log(self.call.id))
             except BusAway:
                 await anyio.sleep(0.5)
+
+    async def _rebuild(self) -> None:
+        stored = await self._read_log()
         self.call, self._seq, self._revision, self._taken = Call(id=self.call.id), 0, 0, {}
         for message in stored:
             self._revision = message.revision
@@ -147,6 +205,8 @@ class SessionActor:
                 await send_to_dead_letters(self._bus, message.subject, message.data, error, revision=message.revision)
                 continue
             self._seq = entry.seq
+            if entry.owner > self.owner:
+                raise OwnershipLost(f"call {self.call.id} has a later owner")
             try:
                 self.call, _ = step(self.call, entry.event, entry.at)
             except NoEdge as error:
@@ -154,8 +214,11 @@ class SessionActor:
             if entry.number:
                 self._taken[entry.source] = (entry.number, True)
 
-    async def _append(self, entry: LogEntry) -> None:
-        """Append until it stands there; a bus that is away may have taken it, so look before giving up."""
+    async def _append(self, entry: LogEntry) -> bool:
+        """Append until it stands there; a bus that is away may have taken it, so look before giving up.
+
+        False when something else stands there. Whether we are still the owner is seen when the log is read again.
+        """
         data = encode(entry)
         subject = subjects.log(self.call.id)
         while True:
@@ -165,13 +228,13 @@ class SessionActor:
                 log.warning("log waits for the bus", extra={"call": self.call.id})
                 await anyio.sleep(0.5)
             except WrongSequence:
-                stored = await self._bus.read_log(subject)
+                stored = await self._read_log()
                 if not stored or stored[-1].data != data:
-                    raise OwnershipLost(f"call {self.call.id} is owned by somebody else") from None
+                    return False
                 self._revision = stored[-1].revision
-                return
+                return True
             else:
-                return
+                return True
 
     async def _post(self, effect: CallEffect) -> None:
         if isinstance(effect, do.OpenMedia):
@@ -182,12 +245,12 @@ class SessionActor:
             subject = subjects.agent(self.call.id)
         else:
             subject = subjects.signaling(self.call.id)
-        envelope = Envelope(call=self.call.id, owner=self._owner, seq=self._seq, body=effect)
+        envelope = Envelope(call=self.call.id, owner=self.owner, seq=self._seq, body=effect)
         await self._publish(subject, envelope)
 
     async def _confirm(self, report: Report, *, accepted: bool) -> None:
         taken = Taken(report.source, report.number, accepted)
-        await self._publish(subjects.taken(self.call.id), Envelope(call=self.call.id, owner=self._owner, body=taken))
+        await self._publish(subjects.taken(self.call.id), Envelope(call=self.call.id, owner=self.owner, body=taken))
 
     async def _publish(self, subject: str, envelope: Envelope) -> None:
         try:

@@ -12,9 +12,9 @@ from anyio.abc import TaskGroup
 
 from offhook.actors.call_line import CallLine
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
-from offhook.actors.doorkeeper import Admitted, Doorkeeper
+from offhook.actors.doorkeeper import UNAVAILABLE, Admitted, Doorkeeper
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.ports import Bus
+from offhook.actors.ports import Bus, BusAway
 from offhook.actors.socket_state import SocketState, require
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry, announced, fold
@@ -176,6 +176,8 @@ class SignalingActor:
                     await self._open_line(outcome.call)
             except Refusal as refusal:
                 outcome = refusal
+            except BusAway:
+                outcome = Refusal(Reason.UNAVAILABLE, UNAVAILABLE)
             await self._mailbox.put_soon(_Opened(outcome))
 
         self._tasks.start_soon(admit)
@@ -229,6 +231,8 @@ class SignalingActor:
                 letter = _Returned(resume.session, call_log, resume.seq)
             except Refusal as refusal:
                 letter = _Opened(refusal)
+            except BusAway:
+                letter = _Opened(Refusal(Reason.UNAVAILABLE, UNAVAILABLE))
             await self._mailbox.put_soon(letter)
 
         self._tasks.start_soon(readmit)

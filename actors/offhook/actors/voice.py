@@ -6,7 +6,7 @@ from collections.abc import Callable
 import anyio
 
 from offhook.actors.agent import AgentActor
-from offhook.actors.inbox import Inbox
+from offhook.actors.inbox import Inbox, open_stream
 from offhook.actors.lease import RENEW, VOICES, Evicted, Lease, Watch
 from offhook.actors.link import AudioLink
 from offhook.actors.media import MediaActor
@@ -23,6 +23,7 @@ from offhook.actors.ports import (
     Toolbox,
     VoiceDetector,
 )
+from offhook.actors.registry import OWNERS
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.actors.supervisor import Supervisor
 from offhook.protocol import subjects
@@ -38,6 +39,9 @@ log = logging.getLogger("offhook.voice")
 UNFAIR = 3
 #: Seconds between passes of one call.
 PASS_ON = 0.05
+#: How often a node looks whether its calls still have an owner, seconds, and how often it must have found none.
+OUTLIVE = 5.0
+MISSED = 2
 
 
 class VoiceNode:
@@ -79,7 +83,7 @@ class VoiceNode:
         await self._lease.join()
         subject = subjects.OPEN_CALL
         async with (
-            self._bus.subscribe(subject, group=subjects.VOICE_GROUP) as stream,
+            open_stream(self._bus, subject, group=subjects.VOICE_GROUP) as stream,
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(self._keep_lease)
@@ -136,9 +140,9 @@ class VoiceNode:
         media, agent = subjects.media(call), subjects.agent(call)
         try:
             async with (
-                self._bus.subscribe(media) as to_media,
-                self._bus.subscribe(agent) as to_agent,
-                open_reporter(self._bus, call, "node") as reporter,
+                open_stream(self._bus, media) as to_media,
+                open_stream(self._bus, agent) as to_agent,
+                open_reporter(self._bus, call, f"node {self.node}") as reporter,
                 Supervisor() as supervisor,
             ):
                 link = AudioLink()
@@ -150,6 +154,19 @@ class VoiceNode:
             self._calls.discard(call)
             self._left.set()
         await self._recognizer.forget(call)
+
+    async def _outlive(self, call: str, done: anyio.Event) -> None:
+        """Close a call that is over, as nobody owns it any more: the order to close it has got lost."""
+        missed = 0
+        while missed < MISSED:
+            await anyio.sleep(OUTLIVE)
+            try:
+                owned = await self._bus.get(f"{OWNERS}{call}") is not None
+            except BusAway:
+                continue
+            missed = 0 if owned else missed + 1
+        log.warning("call outlived its session", extra={"call": call})
+        done.set()
 
     def _start_agent(
         self,
@@ -184,6 +201,7 @@ class VoiceNode:
             profile=profile,
             think=None if order.mode == "echo" else think,
             run_tool=run_tool,
+            node=self.node,
             recognizer=self._recognizer,
             synthesizer=self._synthesizer,
             detector=self._detector(),
@@ -207,6 +225,7 @@ class VoiceNode:
     ) -> None:
         media = MediaActor(call, bus=self._bus, engine=self._engine, link=link, node=self.node)
         done = anyio.Event()
+        supervisor.start(f"end of {call}", lambda: self._outlive(call, done), gave_up=lambda _error: done.set())
 
         async def run() -> None:
             await media.run(order, inbox)

@@ -29,9 +29,10 @@ class RandomCaller:
         self._world = world
         self._chance = chance
         self._words = 0
-        self._talks = True
         self._ticket = ""
         self.call: SimulatedCall
+        #: False: the caller talks to itself, in echo mode.
+        self.talks = chance.random() < 0.95
         self.id = ""
         #: Every connection's end at the caller, oldest first.
         self.handsets: list[Handset] = []
@@ -64,9 +65,8 @@ class RandomCaller:
         chance = self._chance
         await self._connect()
         fields: dict[str, Any] = {"callSid": f"sid-{self.number}"} if chance.random() < 0.3 else {}
-        if chance.random() < 0.05:
+        if not self.talks:
             fields["mode"] = "echo"
-            self._talks = False
         frame = self._world.offer(self.call, AGENT if chance.random() < 0.5 else f"{AGENT}#{self.number}", **fields)
         self.call.socket.send_frame(frame)
         if chance.random() < 0.1:
@@ -200,6 +200,7 @@ class RandomCaller:
     async def _leave(self) -> None:
         how = self._chance.random()
         if self.call.socket.closed is not None:
+            self.patchy = True
             self.call.vanish()
         elif how < 0.5:
             self.call.hang_up()
@@ -215,6 +216,7 @@ class RandomCaller:
             self.call.vanish()
         await anyio.sleep(2.0)
         # A page that is closed takes its connections with it.
+        self.patchy = self.patchy or not self._over()
         self.call.vanish()
         for handset in self.handsets:
             handset.present = False

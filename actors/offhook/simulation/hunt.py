@@ -156,7 +156,8 @@ class _Hunt:
             self._timeline.note(anyio.current_time(), "frame", *ends, f"frame: {said}", caller.id or kind["sessionId"])
 
         call.socket.on_frame = frame
-        call.handset.on_voice = lambda: self._watcher.heard(caller.id or call.id)
+        if caller.talks:
+            call.handset.on_voice = lambda: self._watcher.heard(caller.id or call.id)
 
     async def _operate(self) -> None:
         """Somebody of the team puts callers on hold and takes them back."""

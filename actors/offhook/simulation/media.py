@@ -262,8 +262,13 @@ class SimulatedPeer:
             handset.hear(self._link.take())
 
     def close(self) -> None:
-        """Report the end."""
-        self._news.put(PeerClosed())
+        """End: from now on nothing passes."""
+        if self._handset is not None:
+            self._catch_up()
+            if self._handset.wake == self._wake:
+                self._handset.wake = lambda: None
+            self._handset.hear(None)
+            self._handset = None
 
 
 class SimulatedEngine:
@@ -283,8 +288,10 @@ class SimulatedEngine:
         """See ``MediaEngine``."""
         async with anyio.create_task_group() as tasks:
             self.open += 1
+            peer = SimulatedPeer(self, link, tasks, echo=echo)
             try:
-                yield SimulatedPeer(self, link, tasks, echo=echo)
+                yield peer
             finally:
                 self.open -= 1
+                peer.close()
                 tasks.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from offhook.protocol.call.effects import CallEffect, Effect
 from offhook.protocol.call.events import EVENTS, CallEvent, Event, LogEntry
+from offhook.protocol.call.standing import standing
 from offhook.protocol.call.states import LIVING, CallState, EndReason
 from offhook.protocol.call.step import Call, DoubleLine, NoEdge, StaleTimer, announced, deadline, fold, step
 from offhook.protocol.call.table import TABLE, TIMEOUTS, Edge
@@ -26,5 +27,6 @@ __all__ = [
     "announced",
     "deadline",
     "fold",
+    "standing",
     "step",
 ]

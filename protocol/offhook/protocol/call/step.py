@@ -151,16 +151,21 @@ def _enter(call: Call, edge: Edge, event: ev.CallEvent, at: float) -> Call:
 # ── filling in the effects ────────────────────────────────────────────────────────────────────────────────────────
 
 
+def open_media(offer: ev.Offered) -> do.OpenMedia:
+    """The order that opens the media of a call for its offer."""
+    return do.OpenMedia(
+        sdp=offer.sdp,
+        agent=offer.agent,
+        version=offer.version,
+        mode=offer.mode,
+        variables=offer.variables,
+        caller=offer.caller,
+    )
+
+
 def _open_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.OpenMedia:
     assert isinstance(event, ev.Offered)
-    return do.OpenMedia(
-        sdp=event.sdp,
-        agent=event.agent,
-        version=event.version,
-        mode=event.mode,
-        variables=event.variables,
-        caller=event.caller,
-    )
+    return open_media(event)
 
 
 def _reopen_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.ReopenMedia:

@@ -1,0 +1,28 @@
+"""The orders that stand in a state: what the other actors should be doing now, whatever they were told before.
+
+Orders get lost: on the bus, and with an owner that dies between the log and the bus. So the owner repeats those that
+stand, and a new owner begins with them. Whoever obeys one has to take it twice.
+"""
+
+from offhook.protocol.call import effects as do
+from offhook.protocol.call.states import CallState
+from offhook.protocol.call.step import Call, open_media
+
+
+def standing(call: Call) -> list[do.CallEffect]:
+    """The orders that stand for ``call``, in the order they are to be posted."""
+    match call.state:
+        case CallState.CONNECTING if call.offer is not None and call.answer is None:
+            return [open_media(call.offer)]
+        case CallState.RINGING:
+            return [do.RingAgent()]
+        case CallState.ANSWERED:
+            return [do.ResumeMedia(), do.StartAgent()]
+        case CallState.HELD:
+            return [do.HoldAgent(), do.HoldMedia()]
+        case CallState.RECONNECTING:
+            return [do.HoldAgent()]
+        case CallState.ENDING:
+            return [do.StopAgent()]
+        case _:
+            return []
