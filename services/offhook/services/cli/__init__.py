@@ -4,6 +4,7 @@ Command modules import what they run inside their functions, so that ``offhook -
 """
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="replace")
     try:
         code = offhook.main(arguments, prog_name="offhook", standalone_mode=False)
+        sys.stdout.flush()
     except click.UsageError as error:
         _complain(error.format_message())
         if error.ctx is not None:
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has had enough (offhook calls | head). Nothing more can be written, at exit neither.
-        sys.stdout = None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
 
