@@ -242,7 +242,11 @@ def test_the_agent_does_not_talk_over_the_caller_and_every_line_is_reported_once
     turn, body = Turn(), Body()
     for _ in range(data.draw(st.integers(0, 40))):
         usual = [kind for kind in tv.EVENTS if follow(turn, kind) is not None]
-        followed = follow(turn, data.draw(st.sampled_from(usual)))
+        kind = data.draw(st.sampled_from(usual))
+        if kind in {tv.Understood, tv.HeardNothing}:
+            # The recognizer can end an utterance by itself, when it breaks down.
+            body.ear = False
+        followed = follow(turn, kind)
         assert followed is not None
         turn, orders = followed
         for order in orders:
