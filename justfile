@@ -50,6 +50,10 @@ web-check:
 docs:
     python docs/drawings.py
 
+# Take the picture of a call that stands in the README (needs Chromium and flite).
+picture: tools
+    PYTHONPATH=tests python docs/screenshot.py
+
 # Run a benchmark, bench/<name>.py; without a name, list them.
 bench name="" *arguments:
     @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}
