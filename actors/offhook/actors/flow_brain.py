@@ -1,7 +1,7 @@
 """Two brains that need nothing from outside: a conversation along an agent document, and an echo."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import anyio.lowlevel
 
@@ -50,54 +50,40 @@ class FlowBrain:
         if name in self._document.variables:
             self._news[name] = data
 
-    async def open(self) -> AsyncIterator[BrainAction]:
+    def open(self) -> AsyncGenerator[BrainAction, None]:
         """Greet and ask the first question."""
-        variables = {**self._variables, **self._news}
-        async for action in self._take(flow.open_flow(self._document, variables, today=self._today)):
-            yield action
+        return self._move(None)
 
-    async def hear(self, heard: Heard) -> AsyncIterator[BrainAction]:
+    def hear(self, heard: Heard) -> AsyncGenerator[BrainAction, None]:
         """Answer what was heard."""
-        if self.state is None:
-            async for action in self.open():
-                yield action
-            return
-        self._learn()
-        async for action in self._take(flow.unfinished(self._document, self.state), ask=False):
-            yield action
-        async for action in self._take(flow.hear(self._document, self.state, heard)):
-            yield action
+        return self._move(lambda state: flow.hear(self._document, state, heard))
 
-    async def wait(self) -> AsyncIterator[BrainAction]:
+    def wait(self) -> AsyncGenerator[BrainAction, None]:
         """Ask whether somebody is there; the second time, say goodbye."""
-        if self.state is None:
-            async for action in self.open():
-                yield action
-            return
-        self._learn()
-        async for action in self._take(flow.unfinished(self._document, self.state), ask=False):
-            yield action
-        async for action in self._take(flow.wait(self._document, self.state)):
-            yield action
+        return self._move(lambda state: flow.wait(self._document, state))
 
-    def _learn(self) -> None:
-        if self.state is not None and self._news:
-            self.state = self.state.but(variables={**self.state.variables, **self._news})
-
-    async def _take(self, steps: tuple[Step, ...], *, ask: bool = True) -> AsyncIterator[BrainAction]:
-        while steps:
-            used = False
+    async def _move(self, answer: Callable[[FlowState], tuple[Step, ...]] | None) -> AsyncGenerator[BrainAction, None]:
+        """Open the call; once it is open, finish what an interruption left open, then ``answer``."""
+        if self.state is None or answer is None:
+            variables = {**self._variables, **self._news}
+            parts = [(flow.open_flow(self._document, variables, today=self._today), True)]
+        else:
+            self.state = state = self.state.but(variables={**self.state.variables, **self._news})
+            parts = [(flow.unfinished(self._document, state), False)]
+        while parts:
+            steps, ask = parts.pop()
             for step in steps:
                 # Before the yield: an action that was handed over has happened, whether or not we are resumed.
-                self.state = step.state
+                self.state = state = step.state
                 if isinstance(step.action, UseTool):
-                    self.state = await self._use(step.action, step.state)
-                    used = True
+                    self.state = state = await self._use(step.action, state)
                     # The tool ran to its end; who spoke meanwhile is heard first, and then told what became of it.
                     await anyio.lowlevel.checkpoint()
+                    parts.append((flow.go_on(self._document, state, ask=ask), ask))
                 else:
                     yield step.action
-            steps = flow.go_on(self._document, self.state, ask=ask) if used and self.state is not None else ()
+            if not parts and not ask and answer is not None:
+                parts.append((answer(state), True))
 
     async def _use(self, use: UseTool, state: FlowState) -> FlowState:
         try:

@@ -1,6 +1,6 @@
 """The mind of an agent: follows what its brain says to one thing at a time."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import anyio
 import msgspec
@@ -44,6 +44,11 @@ class Mind:
         with scope:
             # A dropped answer whose tool still runs is not over: the brain thinks one thing at a time.
             async with self._thinking:
-                async for action in answer:
-                    await self._tell(Thought(number, action))
+                try:
+                    async for action in answer:
+                        await self._tell(Thought(number, action))
+                finally:
+                    # A generator that is left in the middle is closed here, and not whenever it is collected.
+                    if isinstance(answer, AsyncGenerator):
+                        await answer.aclose()
                 await self._tell(Thought(number, None))

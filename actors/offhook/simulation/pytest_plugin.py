@@ -12,8 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from offhook.simulation.kit import Simulation
 
-#: Virtual seconds after which a test has gone astray.
-LONGEST = 24 * 3600.0
+#: Virtual seconds after which a test has gone astray, unless its marker says otherwise.
+LONGEST = 4 * 3600.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +30,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the marker."""
     config.addinivalue_line(
-        "markers", "simulation(gateways=1, voices=1): how many nodes the world of this test has (offhook)"
+        "markers",
+        "simulation(gateways=1, voices=1, limit=14400): the nodes of this test's world, and its virtual seconds (offhook)",
     )
 
 
@@ -70,7 +71,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
-def _run(simulation: "Simulation", test: Any, arguments: dict[str, Any], nodes: dict[str, int]) -> None:
+def _run(simulation: "Simulation", test: Any, arguments: dict[str, Any], marked: dict[str, Any]) -> None:
     """Run a test in virtual time; what it raises comes out as it was raised."""
     __tracebackhide__ = True
     import anyio
@@ -78,16 +79,18 @@ def _run(simulation: "Simulation", test: Any, arguments: dict[str, Any], nodes: 
 
     from offhook.simulation.scheduler import run
 
+    nodes = dict(marked)
+    longest = float(nodes.pop("limit", LONGEST))
     raised: BaseException | None = None
 
     async def scenario() -> None:
         nonlocal raised
         async with simulation.running(**nodes):
             try:
-                with anyio.move_on_after(LONGEST) as limit:
+                with anyio.move_on_after(longest) as limit:
                     await test(**arguments)
                 if limit.cancelled_caught:
-                    raise TimeoutError(f"the test has not ended after {LONGEST / 3600:g} hours of virtual time")
+                    raise TimeoutError(f"the test has not ended after {longest:g} s of virtual time")
             except trio.Cancelled:
                 raise
             except BaseException as error:

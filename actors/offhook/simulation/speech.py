@@ -4,8 +4,8 @@ A spoken word lasts some frames; its first frame holds the word, the others say 
 recognizer and synthesizer read and write such frames, so that ear, mouth, link and agent under test are the real ones.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager
 from itertools import zip_longest
 
 import anyio
@@ -140,9 +140,10 @@ class SimulatedSynthesizer:
     @asynccontextmanager
     async def speak(self, text: str, voice: Voice) -> AsyncIterator[AsyncIterator[SpeechChunk]]:
         """See ``Synthesizer``."""
-        yield self._chunks(text)
+        async with aclosing(self._chunks(text)) as chunks:
+            yield chunks
 
-    async def _chunks(self, text: str) -> AsyncIterator[SpeechChunk]:
+    async def _chunks(self, text: str) -> AsyncGenerator[SpeechChunk, None]:
         end = sample = 0
         for word in text.split():
             if self.broken:
