@@ -29,7 +29,12 @@ check: tools
 test *arguments: tools
     python tests/provision.py
     just check
+    just examples
     python -m pytest {{ arguments }}
+
+# Run the examples of docs/simulate.md in a project of their own that installs two wheels.
+examples:
+    UV={{ uv }} python tests/sim/installed.py
 
 # Run the property tests with many more examples than "test" does.
 thorough *arguments: tools

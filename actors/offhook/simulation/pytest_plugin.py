@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest the marker."""
     config.addinivalue_line(
         "markers",
-        "simulation(gateways=1, voices=1, limit=14400): the nodes of this test's world, and its virtual seconds (offhook)",
+        "simulation(gateways=1, voices=1, limit=14400): its nodes, and its longest time in virtual seconds (offhook)",
     )
 
 
