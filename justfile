@@ -59,6 +59,10 @@ docs:
 picture: tools
     PYTHONPATH=tests python docs/screenshot.py
 
+# Change each row of the two tables, plant faults in the actors, and see that the tests find all of them.
+mutants *arguments: tools
+    python tests/mutants/run.py {{ arguments }}
+
 # Run a benchmark, bench/<name>.py; without a name, list them.
 bench name="" *arguments:
     @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}

@@ -1,0 +1,299 @@
+"""Faults to plant in the actors, one at a time: each a mistake that somebody could make."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """Replace ``old`` by ``new`` in ``file``; ``old`` stands there exactly once."""
+
+    name: str
+    #: Below ``actors/offhook/actors``.
+    file: str
+    #: What goes wrong then, in one sentence.
+    story: str
+    old: str
+    new: str
+
+    def plant(self, root: Path) -> None:
+        """Put the fault into the tree at ``root``. Raises ``ValueError`` when its place is not there (any more)."""
+        path = root / "actors/offhook/actors" / self.file
+        text = path.read_text("utf-8")
+        if text.count(self.old) != 1:
+            raise ValueError(f"{self.name}: its place occurs {text.count(self.old)} times in {self.file}")
+        path.write_text(text.replace(self.old, self.new), "utf-8")
+
+
+FAULTS = (
+    # ── session ────────────────────────────────────────────────────────────────────────────────────────────────
+    Fault(
+        "session-posts-effects-before-the-append",
+        "session.py",
+        "Orders go out for an event that may never stand in the log.",
+        "            if not await self._append(entry):\n",
+        """            for effect in effects:
+                await self._post(effect)
+            effects = []
+            if not await self._append(entry):
+""",
+    ),
+    Fault(
+        "session-forgets-taken-reports",
+        "session.py",
+        "A rebuilt session takes a report again that its predecessor took.",
+        "            if entry.number:\n",
+        "            if False:\n",
+    ),
+    Fault(
+        "session-takes-reports-twice",
+        "session.py",
+        "A report that comes twice is taken twice.",
+        "if report.number and report.number <= known:",
+        "if False:",
+    ),
+    Fault(
+        "session-confirms-before-the-append",
+        "session.py",
+        "A reporter believes that its report was taken while the log does not have it yet.",
+        "            if not await self._append(entry):\n",
+        """            await self._confirm(report, accepted=True)
+            if not await self._append(entry):
+""",
+    ),
+    Fault(
+        "session-writes-on-in-somebody-elses-log",
+        "session.py",
+        "A session that lost its call appends behind what the new owner wrote.",
+        "                    return False\n",
+        """                    self._revision = stored[-1].revision if stored else 0
+                    continue
+""",
+    ),
+    Fault(
+        "session-never-repeats-its-orders",
+        "session.py",
+        "An order that got lost, on the bus or with an owner, is lost for good.",
+        "for effect in standing(self.call):",
+        "for effect in ():",
+    ),
+    Fault(
+        "session-orders-in-the-name-of-the-first-owner",
+        "session.py",
+        "After an adoption the other actors refuse every order as stale.",
+        "owner=self.owner, seq=self._seq, body=effect",
+        "owner=1, seq=self._seq, body=effect",
+    ),
+    Fault(
+        "session-lets-timeouts-pass",
+        "session.py",
+        "A state that waits for something that never comes is never left.",
+        "until - self._clock.now()",
+        "until + 100_000.0 - self._clock.now()",
+    ),
+    # ── registry and leases ────────────────────────────────────────────────────────────────────────────────────
+    Fault(
+        "registry-adopts-without-compare-and-set",
+        "registry.py",
+        "Two nodes adopt one orphan, each sure that it owns the call.",
+        "revision = await self._bus.update(stored.subject, self._value, revision=stored.revision)",
+        """latest = await self._bus.get(stored.subject) or stored
+            revision = await self._bus.update(stored.subject, self._value, revision=latest.revision)""",
+    ),
+    Fault(
+        "registry-takes-calls-from-living-owners",
+        "registry.py",
+        "Every node adopts the calls of every other.",
+        "else owner.node not in gateways",
+        "else True",
+    ),
+    Fault(
+        "registry-never-adopts",
+        "registry.py",
+        "The calls of a dead node stay without an owner.",
+        "if orphan and call not in self._kept_off:",
+        "if False:",
+    ),
+    Fault(
+        "registry-keeps-the-keys-of-ended-calls",
+        "registry.py",
+        "Ended calls are counted as living for ever.",
+        'await self._bus.delete(f"{OWNERS}{call}", revision=revision)',
+        "await anyio.lowlevel.checkpoint()",
+    ),
+    Fault(
+        "registry-does-not-look-after-voice-nodes",
+        "registry.py",
+        "A call whose voice node died waits in silence for its longest duration.",
+        "if node is not None and node not in voices",
+        "if False and node is not None",
+    ),
+    Fault(
+        "watch-never-buries-dead-nodes",
+        "lease.py",
+        "A node that was killed counts as living for ever.",
+        "if revision == stored.revision and now - since >= EXPIRY:",
+        "if False:",
+    ),
+    # ── reporter ───────────────────────────────────────────────────────────────────────────────────────────────
+    Fault(
+        "reporter-does-not-resend",
+        "reporter.py",
+        "A report that the bus lost holds up all that come after it.",
+        "RESEND = 1.0",
+        "RESEND = 100_000.0",
+    ),
+    Fault(
+        "reporter-sends-without-waiting",
+        "reporter.py",
+        "Reports are sent once and believed to be taken.",
+        """            while self._confirmed.number < number:
+                try:""",
+        """            self._confirmed = Taken(self._source, number)
+            for _ in range(1):
+                try:""",
+    ),
+    Fault(
+        "reporter-takes-anybodys-confirmation",
+        "reporter.py",
+        "A report counts as taken because one of another actor was.",
+        "body.source == self._source and ",
+        "",
+    ),
+    # ── transcript ─────────────────────────────────────────────────────────────────────────────────────────────
+    Fault(
+        "transcript-skips-catch-up",
+        "transcript.py",
+        "Entries that come out of order are dropped.",
+        "if await self._catch_up(subject, entry):",
+        "if True:",
+    ),
+    Fault(
+        "transcript-acks-before-the-write",
+        "transcript.py",
+        "An entry whose writer dies is in no record.",
+        "            await self._project(delivery.subject, entry)\n",
+        "            await delivery.ack()\n            await self._project(delivery.subject, entry)\n",
+    ),
+    Fault(
+        "transcript-gives-up-when-the-records-are-away",
+        "transcript.py",
+        "What is said while the database is away is in no record.",
+        "            except RecordsAway:\n                pass\n",
+        "            except RecordsAway:\n                return\n",
+    ),
+    # ── agent, mouth, ear, toolbox ─────────────────────────────────────────────────────────────────────────────
+    Fault(
+        "agent-speaks-on-hold",
+        "agent.py",
+        "The agent goes on talking to a caller on hold.",
+        "            case do.HoldAgent():\n                self._mute()\n",
+        "            case do.HoldAgent():\n                pass\n",
+    ),
+    Fault(
+        "agent-leaves-without-its-last-line",
+        "agent.py",
+        "What the agent said before the caller hung up is not in the transcript.",
+        "                self._mute()\n                return True\n",
+        "                return True\n",
+    ),
+    Fault(
+        "agent-repeats-the-caller",
+        "agent.py",
+        "What the caller said is in the transcript once for each answer.",
+        "heard, self._heard = self._heard, None",
+        "heard = self._heard",
+    ),
+    Fault(
+        "agent-follows-dropped-thoughts",
+        "agent.py",
+        "The agent says what it thought before it was interrupted.",
+        "number == self._mind.number:",
+        "number:",
+    ),
+    Fault(
+        "mouth-reports-what-was-generated",
+        "mouth.py",
+        "The transcript holds words that the caller never heard.",
+        "if mark.sample >= played:",
+        "if False:",
+    ),
+    Fault(
+        "mouth-plays-on-after-the-cut",
+        "mouth.py",
+        "The agent talks into the caller's words.",
+        "        self._link.clear()\n",
+        "        self._link.resume()\n",
+    ),
+    Fault(
+        "ear-forgets-the-first-half",
+        "ear.py",
+        "A caller who pauses in a sentence is understood from the pause on.",
+        "        self._stop()\n        self.number += 1\n",
+        "        self._stop()\n        self.settle()\n        self.number += 1\n",
+    ),
+    Fault(
+        "toolbox-runs-before-the-log",
+        "toolbox.py",
+        "A tool runs although the call has no use for it any more, and nobody knows.",
+        "if not await self._reporter.ask(ev.ToolCalled(id=use, name=name, arguments=text)):",
+        "if self._reporter.report(ev.ToolCalled(id=use, name=name, arguments=text)):",
+    ),
+    Fault(
+        "toolbox-drops-a-tool-that-runs",
+        "toolbox.py",
+        "A caller who speaks while a tool runs stops it half way.",
+        "shield=True",
+        "shield=False",
+    ),
+    # ── voice node, media, inbox ───────────────────────────────────────────────────────────────────────────────
+    Fault(
+        "voice-hides-a-broken-agent",
+        "voice.py",
+        "An agent that crashed leaves its caller in silence.",
+        'The agent had to stop because of a fault on our side. Please call again."\n            reporter.report',
+        '"\n            log.debug',
+    ),
+    Fault(
+        "voice-hosts-a-call-twice",
+        "voice.py",
+        "An order that comes twice opens media and agent twice.",
+        "                if envelope.call in self._calls:\n",
+        "                if False:\n",
+    ),
+    Fault(
+        "media-closes-without-a-word",
+        "media.py",
+        "A call ends only when the time to close it is over.",
+        "            self._reporter.report(ev.MediaClosed())\n",
+        "",
+    ),
+    Fault(
+        "media-lets-the-call-wait-without-music",
+        "media.py",
+        "A caller on hold hears nothing.",
+        "self._hold(holding=True)",
+        "self._hold(holding=False)",
+    ),
+    Fault(
+        "media-closes-the-old-connection-first",
+        "media.py",
+        "A caller who comes back hears nothing until the new connection is up, and nothing at all if it fails.",
+        "for connection in self._connections[1:]:",
+        "for connection in self._connections:",
+    ),
+    Fault(
+        "media-ignores-epochs",
+        "inbox.py",
+        "An owner that was frozen and replaced still gives orders.",
+        "if envelope.owner < self._owner:",
+        "if False:",
+    ),
+    Fault(
+        "inbox-dies-of-a-bad-message",
+        "inbox.py",
+        "One message that cannot be read ends the actor.",
+        "            except BadMessage as error:\n",
+        "            except ZeroDivisionError as error:\n",
+    ),
+)
