@@ -19,6 +19,7 @@ from offhook.protocol.call import events as ev
 from offhook.protocol.messages import (
     MAX_BYTES,
     AddCandidate,
+    Body,
     CallerTyped,
     DeadLetter,
     Envelope,
@@ -38,7 +39,7 @@ SUBJECTS: dict[str, Callable[[str], str]] = {
     "open": lambda _call: subjects.OPEN_CALL,
 }
 #: A body that each subject takes.
-TAKEN = {
+TAKEN: dict[str, Body] = {
     "session": ev.FloorPassed(floor="listening"),
     "signaling": do.Announce(event="info", data={"name": "a", "data": "b"}),
     "media": AddCandidate("candidate:1 1 udp 1 192.0.2.1 9 typ host"),
@@ -170,7 +171,7 @@ def test_fields_that_are_wrong_missing_or_new(where: str, mine: str, owner: int)
 
 @everywhere
 def test_what_has_no_business_there(where: str, mine: str, owner: int) -> None:
-    strange = ev.CallHeld() if where != "session" else CallerTyped("hello")
+    strange: Body = ev.CallHeld() if where != "session" else CallerTyped("hello")
     assert reasons_for(where, encode(Envelope(call=mine, owner=owner, body=strange))) == "unexpected"
     if where != "open":
         assert reasons_for(where, encode(Envelope(call=OTHER, owner=owner, body=TAKEN[where]))) == "wrong_call"
@@ -186,7 +187,7 @@ def test_what_has_no_business_there(where: str, mine: str, owner: int) -> None:
         ("open", TAKEN["open"]),
     ],
 )
-def test_an_order_that_nobody_signed(where: str, body: do.CallEffect, mine: str) -> None:
+def test_an_order_that_nobody_signed(where: str, body: Body, mine: str) -> None:
     assert reasons_for(where, encode(Envelope(call=mine, owner=0, body=body))) == "no_owner"
 
 

@@ -126,11 +126,13 @@ def _receiver(effect: do.Effect) -> str:
 
 
 def _short(value: Any) -> str:
-    text = plain(value if isinstance(value, str) else msgspec.json.encode(value).decode())
-    first = text.splitlines()[0] if text else '""'
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if not text:
+        return '""'
+    first = text.splitlines()[0]
     if first == text and len(text) <= SHOWN:
-        return text
-    return f"{first[:SHOWN]} ... ({len(text):,} characters)"
+        return plain(text)
+    return f"{plain(first[:SHOWN])} ... ({len(text):,} characters)"
 
 
 # ── the proof ──────────────────────────────────────────────────────────────────────────────────────────────────────
