@@ -46,6 +46,10 @@ class StandInGateway:
         self.before_answer: list[Frame] = []
         #: False: offers are heard and never answered.
         self.answers = True
+        #: What a caller who comes back is told, or ``data`` of the error it is refused with.
+        self.welcome: Frame = {"state": "answered"}
+        #: Number of the last event.
+        self.seq = 0
         #: Frames of the page, in order.
         self.heard: queue.Queue[Frame] = queue.Queue()
         self._out: trio.MemorySendChannel[Frame | None] | None = None
@@ -55,7 +59,8 @@ class StandInGateway:
 
     def event(self, event: str, **data: Any) -> None:
         """Send an event of the call to the page."""
-        self.say({"type": "event", "sessionId": SESSION, "data": {"event": event, "seq": 1, **data}})
+        self.seq += 1
+        self.say({"type": "event", "sessionId": SESSION, "data": {"event": event, "seq": self.seq, **data}})
 
     def say(self, frame: Frame | None) -> None:
         """Send a frame to the page; None drops the socket."""
@@ -111,14 +116,22 @@ class StandInGateway:
                 frame = json.loads(message["text"])
                 if frame["type"] == "offer" and self.answers:
                     await self._answer(frame["data"]["sdp"], send)
+                elif frame["type"] == "resume":
+                    await self._welcome(send)
                 self.heard.put(frame)
             nursery.cancel_scope.cancel()
 
     async def _answer(self, sdp: str, send: Send) -> None:
-        answer = {"type": "answer", "sessionId": SESSION, "data": {"type": "answer", "sdp": answer_to(sdp)}}
+        data = {"type": "answer", "sdp": answer_to(sdp), "resumeToken": "ret_1"}
+        answer = {"type": "answer", "sessionId": SESSION, "data": data}
         refused = {"type": "error", "sessionId": "", "data": self.refusal}
         for frame in [refused] if self.refusal else [*self.before_answer, answer]:
             await send({"type": "websocket.send", "text": json.dumps(frame)})
+
+    async def _welcome(self, send: Send) -> None:
+        kind = "error" if "code" in self.welcome else "resumed"
+        data = {"seq": self.seq, "resumeToken": "ret_2", **self.welcome}
+        await send({"type": "websocket.send", "text": json.dumps({"type": kind, "sessionId": SESSION, "data": data})})
 
     async def run(self) -> None:
         """Serve until ``stop``."""

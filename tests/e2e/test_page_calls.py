@@ -41,7 +41,7 @@ def test_the_servers_that_come_with_the_token_are_used(open_page: OpenPage, stan
     stand_in.token = (200, {**stand_in.token[1], "iceServers": [turn]})
     page = open_page()
     call(page, stand_in)
-    (used,) = page.evaluate("window.offhookCall._peer._connection.getConfiguration().iceServers")
+    (used,) = page.evaluate("window.offhookCall._connection._newest._connection.getConfiguration().iceServers")
     assert {name: used[name] for name in turn} == turn
 
 
@@ -53,7 +53,7 @@ def test_candidates_that_overtake_the_answer_wait_for_it(open_page: OpenPage, st
     call(page, stand_in)
     stand_in.event("ringing")
     expect(page.locator("#state")).to_have_text("Ringing…")
-    assert page.evaluate("window.offhookCall._peer._connection.remoteDescription.type") == "answer"
+    assert page.evaluate("window.offhookCall._connection._newest._connection.remoteDescription.type") == "answer"
 
 
 def test_every_state_has_its_words(open_page: OpenPage, stand_in: StandInGateway) -> None:

@@ -7,13 +7,20 @@
  *     call.on("transcript", ({ role, text }) => ...);
  *     button.onclick = () => call.start();
  *
+ * A lost network or a server that restarts shows as the state `reconnecting`; the call comes back by itself or ends. So
+ * that it also outlives a reload of the page, ask for it when the page loads:
+ *
+ *     const call = Call.recall({});
+ *     if (call) call.comeBack();
+ *
  * @typedef {import("./states.js").State} State
  * @typedef {import("./states.js").Step} Step
  * @typedef {{token: string, websocketUrl?: string, iceServers?: RTCIceServer[]}} Ticket
+ * @typedef {import("./keepsake.js").Keepsake} Keepsake
  * @typedef {{line: number, role: "caller" | "agent", text: string, interrupted: boolean}} Line
  *
  * @typedef {object} Options
- * @property {string | (() => Promise<Ticket>)} token what the gateway is shown; a function is asked after the microphone
+ * @property {string | (() => Promise<Ticket>)} [token] what the gateway is shown; a function is asked after the microphone
  *   has opened, so that a short-lived token does not grow old while the visitor reads the browser's question
  * @property {string} [url] the signaling address, relative to the page; default `/api/v1/webrtc/signal`
  * @property {"end-to-end" | "traditional" | "echo"} [mode]
@@ -29,10 +36,11 @@
  * @property {null} blocked the browser refuses to play; call `play()` inside a gesture
  * @property {CallError} warning something is wrong, but the call goes on
  */
+import { Connection } from "./connection.js";
 import { asCallError, CallError, fromServer } from "./errors.js";
+import { find, leave } from "./keepsake.js";
 import { openMicrophone, whyImpossible } from "./microphone.js";
-import { Peer } from "./peer.js";
-import { Signaling, socketUrl } from "./signaling.js";
+import { socketUrl } from "./signaling.js";
 import { Sound } from "./sound.js";
 import { isLiving, next } from "./states.js";
 
@@ -63,11 +71,27 @@ export class Call extends EventTarget {
     this._overAt = 0;
     /** A failure the server named before it ends the call. @type {CallError | null} */
     this._named = null;
-    /** @type {Peer | null} */ this._peer = null;
-    /** @type {Signaling | null} */ this._signaling = null;
+    /** @type {Keepsake | null} */ this._kept = null;
+    /** @type {Connection | null} */ this._connection = null;
     /** @type {Sound | null} */ this._sound = null;
     this._limit = 0;
-    this._onPageHide = () => this._signaling && this._signaling.close();
+    this._onPageHide = () => this._leave();
+  }
+
+  /**
+   * The call that this page was in when it was reloaded, or `null`; `comeBack()` goes on with it.
+   *
+   * @param {Options} options
+   * @returns {Call | null}
+   */
+  static recall(options) {
+    const kept = find();
+    if (!kept || whyImpossible()) return null;
+    const call = new Call(options);
+    call._kept = kept;
+    call.muted = kept.muted;
+    call._answeredAt = performance.now() - (Date.now() - kept.answeredAt);
+    return call;
   }
 
   /** Whole and broken seconds since the agent answered; stands still once the call is over. */
@@ -82,7 +106,7 @@ export class Call extends EventTarget {
 
   /** The id of the call at the gateway; empty before its answer. */
   get sessionId() {
-    return this._signaling ? this._signaling.sessionId : "";
+    return this._connection ? this._connection.sessionId : "";
   }
 
   /**
@@ -108,17 +132,33 @@ export class Call extends EventTarget {
     try {
       const impossible = whyImpossible();
       if (impossible) throw impossible;
-      // Before the first await: a browser lets a page play and record only while it handles the gesture.
-      const remote = /** @type {MediaStream} */ (this.remoteStream);
-      this._sound = new Sound(this._options.audio || new Audio(), remote, () => this._emit("blocked", null));
-      const microphone = await openMicrophone();
-      // Ended while the visitor read the browser's question: what was opened for nothing is closed.
-      if (!isLiving(this.state)) return microphone.getTracks().forEach((track) => track.stop());
-      this._sound.addCaller(microphone, this.muted);
+      const microphone = await this._openSound();
+      if (!microphone) return;
       this._setLimit(CONNECTING_LIMIT, () => this._fail(new CallError("connection_failed", "nobody answered in time")));
-      const { token } = this._options;
+      const { token = "", iceServers, mode, url } = this._options;
       const ticket = typeof token === "string" ? { token } : await token();
-      if (isLiving(this.state)) await this._offer(microphone, ticket);
+      if (!isLiving(this.state)) return;
+      const connection = this._connect({
+        url: socketUrl(ticket.websocketUrl || url || "/api/v1/webrtc/signal"),
+        iceServers: iceServers || ticket.iceServers || [],
+      });
+      await connection.offer(microphone, { authToken: ticket.token, callSid: freshId(), ...(mode ? { mode } : {}) });
+    } catch (thrown) {
+      this._fail(asCallError(thrown));
+    }
+  }
+
+  /**
+   * Goes on with a call of `recall`. Needs no gesture; where the browser wants one before it plays, `blocked` says so.
+   */
+  async comeBack() {
+    if (!this._kept || !this._go("return")) return;
+    try {
+      const { url, iceServers } = this._kept;
+      const connection = this._connect({ url, iceServers });
+      connection.comeBack(this._kept);
+      const microphone = await this._openSound();
+      if (microphone) connection.speak(microphone);
     } catch (thrown) {
       this._fail(asCallError(thrown));
     }
@@ -128,7 +168,7 @@ export class Call extends EventTarget {
   end() {
     if (!this._go("hangup")) return;
     if (this._sound) this._sound.setMuted(true);
-    if (this._signaling) this._signaling.close();
+    if (this._connection) this._connection.close();
     if (!this.sessionId) return this._over("ended", HANGUP);
     this._setLimit(ENDING_LIMIT, () => this._over("ended", HANGUP));
   }
@@ -164,43 +204,52 @@ export class Call extends EventTarget {
     return this._sound ? this._sound.level(who) : 0;
   }
 
-  /**
-   * @param {MediaStream} microphone
-   * @param {Ticket} ticket
-   */
-  async _offer(microphone, ticket) {
-    const { iceServers, mode, url } = this._options;
-    const signaling = new Signaling(socketUrl(ticket.websocketUrl || url || "/api/v1/webrtc/signal"), {
-      onFrame: (frame) => this._heard(frame),
-      onGone: () => this._fail(this._named || new CallError("server_gone", "the signaling socket closed")),
-    });
-    const peer = new Peer(iceServers || ticket.iceServers || [], microphone, {
-      onCandidate: (candidate) => signaling.candidate(candidate),
-      onTrack: (track) => this._sound && this._sound.addAgent(track),
-      onFailed: () => this._fail(new CallError(this._answeredAt ? "connection_lost" : "connection_failed", "ICE failed")),
-    });
-    this._signaling = signaling;
-    this._peer = peer;
-    addEventListener("pagehide", this._onPageHide);
-    const sdp = await peer.offer();
-    await signaling.opened;
-    signaling.offer(sdp, { authToken: ticket.token, callSid: freshId(), ...(mode ? { mode } : {}) });
+  /** Plays, and opens the microphone; null when the call was ended while the visitor read the browser's question. */
+  async _openSound() {
+    // Before the first await: a browser lets a page play and record only while it handles the gesture.
+    const remote = /** @type {MediaStream} */ (this.remoteStream);
+    this._sound = new Sound(this._options.audio || new Audio(), remote, () => this._emit("blocked", null));
+    const microphone = await openMicrophone();
+    if (!isLiving(this.state)) {
+      // What was opened for nothing is closed.
+      microphone.getTracks().forEach((track) => track.stop());
+      return null;
+    }
+    this._sound.addCaller(microphone, this.muted);
+    return microphone;
   }
 
-  /** @param {import("./signaling.js").Frame} frame */
-  _heard(frame) {
-    const data = frame.data || {};
-    if (frame.type === "event") this._happened(data);
-    else if (frame.type === "ice-candidate" && this._peer) this._peer.addCandidate(data);
-    else if (frame.type === "answer" && this._peer) {
-      this._peer.accept(String(data.sdp)).catch((thrown) => this._fail(asCallError(thrown)));
-    } else if (frame.type === "error") {
-      const error = fromServer(data);
-      // Before the answer it refuses the call. Later it may refuse one frame only: `ended` says when it is over.
-      if (!this.sessionId) return this._fail(error);
-      this._named = error;
-      this._emit("warning", error);
-    }
+  /** @param {{url: string, iceServers: RTCIceServer[]}} way */
+  _connect(way) {
+    const connection = new Connection(way, {
+      onEvent: (data) => this._happened(data),
+      onError: (error) => this._refused(error),
+      onTrack: (track) => this._sound && this._sound.setAgent(track),
+      onBroken: () => this._go("reconnecting"),
+      onWhole: (held) => this._go(held ? "held" : "resumed"),
+      onFailed: (error) => this._fail(this._named || error),
+      onOver: (reason) => this._over("ended", this.state === "ending" ? HANGUP : reason),
+    });
+    this._connection = connection;
+    addEventListener("pagehide", this._onPageHide);
+    return connection;
+  }
+
+  /** The page goes away: a call that was answered may be wanted again in a moment, any other is hung up. */
+  _leave() {
+    const { state, muted, _connection: connection } = this;
+    if (!connection) return;
+    const keepsake = connection.keepsake;
+    if (!keepsake || !["answered", "held", "reconnecting"].includes(state)) return connection.close();
+    leave({ ...keepsake, muted, answeredAt: Date.now() - this.seconds * 1000, leftAt: Date.now() });
+  }
+
+  /** @param {CallError} error */
+  _refused(error) {
+    // Before the answer it refuses the call. Later it may refuse one frame only: `ended` says when it is over.
+    if (!this.sessionId) return this._fail(error);
+    this._named = error;
+    this._emit("warning", error);
   }
 
   /**
@@ -234,7 +283,7 @@ export class Call extends EventTarget {
   _fail(error) {
     if (!isLiving(this.state)) return;
     if (this.state !== "ending") this.error = error;
-    if (this._signaling) this._signaling.close();
+    if (this._connection) this._connection.close();
     this._over("failed", this.state === "ending" ? HANGUP : "failed");
   }
 
@@ -247,9 +296,8 @@ export class Call extends EventTarget {
   _over(step, reason) {
     clearTimeout(this._limit);
     removeEventListener("pagehide", this._onPageHide);
-    if (this._peer) this._peer.close();
     if (this._sound) this._sound.close();
-    if (this._signaling) this._signaling.drop();
+    if (this._connection) this._connection.drop();
     if (!this._overAt) this._overAt = performance.now();
     this.reason = reason;
     this._go(step);
@@ -266,6 +314,7 @@ export class Call extends EventTarget {
     this.state = state;
     if (state !== "connecting" && state !== "ending") clearTimeout(this._limit);
     if (state === "answered" && !this._answeredAt) this._answeredAt = performance.now();
+    if (state === "answered" && this._connection) this._connection.hold();
     if (state !== "answered") this._setFloor(null);
     this._emit("state", state);
     return true;

@@ -6,62 +6,67 @@ import { CallError } from "./errors.js";
  * @typedef {{type: string, sessionId?: string, data?: any}} Frame
  */
 
-/** The socket to the gateway: frames out, frames in. It holds no rule about calls. */
+/** One socket to the gateway: frames out, frames in. It holds no rule about calls. */
 export class Signaling {
   /**
    * @param {string} url `ws:` or `wss:`, see `socketUrl`
-   * @param {{onFrame: (frame: Frame) => void, onGone: () => void}} listener `onGone`: the socket closed, whoever closed
-   *   it; not after `drop()`
+   * @param {{onFrame: (frame: Frame) => void, onGone: (code: number) => void}} listener `onGone`: the socket closed,
+   *   whoever closed it, with its close code; not after `drop()`
    */
   constructor(url, { onFrame, onGone }) {
-    this.sessionId = "";
-    /** Candidates found before the answer named the session. @type {unknown[]} */
-    this._waiting = [];
     this._onGone = onGone;
     this._socket = new WebSocket(url);
     /** Resolves when the socket is open; rejects with `server_gone`. @type {Promise<void>} */
     this.opened = new Promise((resolve, reject) => {
       this._socket.onopen = () => resolve();
-      this._socket.onclose = () => {
-        reject(new CallError("server_gone", "the signaling socket closed"));
-        this._onGone();
+      this._socket.onclose = ({ code }) => {
+        reject(new CallError("server_gone", `the signaling socket closed (${code})`));
+        this._onGone(code);
       };
     });
     // Whoever awaits it gets the error; a call that was ended meanwhile does not await it any more.
     this.opened.catch(() => {});
     this._socket.onmessage = (message) => {
       const frame = parse(message.data);
-      if (!frame) return;
-      if (frame.type === "answer") this._named(String(frame.sessionId || ""));
-      onFrame(frame);
+      if (frame) onFrame(frame);
     };
   }
 
   /**
-   * The first frame of a call.
+   * The offer of a new call (`sessionId` empty), or of new media for a call there is.
    *
    * @param {string} sdp
-   * @param {{authToken: string, callSid: string, mode?: string}} fields
+   * @param {{sessionId: string, authToken: string, callSid?: string, mode?: string}} fields
    */
   offer(sdp, fields) {
-    this._send({ type: "offer", sessionId: "", ...fields, events: true, data: { type: "offer", sdp } });
+    this._send({ type: "offer", ...fields, events: true, data: { type: "offer", sdp } });
   }
 
   /**
-   * A candidate found here, or `null` at their end. Before the answer there is no session to send it to: it waits.
+   * Asks to come back to a call; `seq` is the last event that is known here.
    *
-   * @param {RTCIceCandidate | null} candidate
+   * @param {string} sessionId
+   * @param {string} authToken the one that came with the answer or the last `resumed`
+   * @param {number} seq
    */
-  candidate(candidate) {
-    const { candidate: line, sdpMid, sdpMLineIndex } = candidate || { candidate: "", sdpMid: null, sdpMLineIndex: null };
-    const data = { candidate: line, sdpMid, sdpMLineIndex };
-    if (this.sessionId) this._send({ type: "ice-candidate", sessionId: this.sessionId, data });
-    else this._waiting.push(data);
+  resume(sessionId, authToken, seq) {
+    this._send({ type: "resume", sessionId, authToken, data: { seq } });
   }
 
-  /** Ends the call gracefully; the server answers with the event `ended`. */
-  close() {
-    this._send({ type: "close", sessionId: this.sessionId });
+  /**
+   * A candidate found here, or `null` at their end.
+   *
+   * @param {string} sessionId
+   * @param {RTCIceCandidate | null} candidate
+   */
+  candidate(sessionId, candidate) {
+    const { candidate: line, sdpMid, sdpMLineIndex } = candidate || { candidate: "", sdpMid: null, sdpMLineIndex: null };
+    this._send({ type: "ice-candidate", sessionId, data: { candidate: line, sdpMid, sdpMLineIndex } });
+  }
+
+  /** Ends the call gracefully; the server answers with the event `ended`. @param {string} sessionId */
+  close(sessionId) {
+    this._send({ type: "close", sessionId });
   }
 
   /** Closes the socket without another word. */
@@ -69,12 +74,6 @@ export class Signaling {
     this._onGone = () => {};
     this._socket.onmessage = null;
     this._socket.close(1000);
-  }
-
-  /** @param {string} sessionId */
-  _named(sessionId) {
-    this.sessionId = sessionId;
-    for (const data of this._waiting.splice(0)) this._send({ type: "ice-candidate", sessionId, data });
   }
 
   /** @param {object} frame */

@@ -47,8 +47,9 @@ export class Sound {
     for (const track of this._tracks()) track.enabled = !muted;
   }
 
-  /** @param {MediaStreamTrack} track */
-  addAgent(track) {
+  /** Plays this voice; one that was played before is left. @param {MediaStreamTrack} track */
+  setAgent(track) {
+    for (const old of this._remote.getTracks()) this._remote.removeTrack(old);
     this._remote.addTrack(track);
     this._meters.agent = new Meter(this._context, this._remote);
     // Safari does not notice a track that joins a stream it already plays.

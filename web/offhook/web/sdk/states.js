@@ -7,8 +7,9 @@
  *
  * @typedef {"idle" | "connecting" | "ringing" | "answered" | "held" | "reconnecting" | "ending" | "ended" | "error"} State
  *
- * What happens: `start` and `hangup` come from the visitor, `failed` from either side, the rest are events of the server.
- * @typedef {"start" | "ringing" | "answered" | "held" | "resumed" | "reconnecting" | "hangup" | "ended" | "failed"} Step
+ * What happens: `start` and `hangup` come from the visitor, `return` from a page that was reloaded, `failed` and
+ * `reconnecting` from either side, the rest are events of the server.
+ * @typedef {"start" | "return" | "ringing" | "answered" | "held" | "resumed" | "reconnecting" | "hangup" | "ended" | "failed"} Step
  */
 
 /** Ways out of every living state. */
@@ -16,7 +17,7 @@ const LEAVE = { hangup: "ending", ended: "ended", failed: "error" };
 
 /** @type {Readonly<Record<State, Readonly<Partial<Record<Step, string>>>>>} */
 export const TABLE = Object.freeze({
-  idle: { start: "connecting", failed: "error" },
+  idle: { start: "connecting", return: "reconnecting", failed: "error" },
   connecting: { ringing: "ringing", answered: "answered", ...LEAVE },
   ringing: { answered: "answered", ...LEAVE },
   answered: { held: "held", reconnecting: "reconnecting", ...LEAVE },

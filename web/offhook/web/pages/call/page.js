@@ -42,8 +42,14 @@ async function askTicket() {
   return { token, websocketUrl, iceServers };
 }
 
-function begin() {
-  const fresh = new Call({ token: askTicket, audio: view.audio, mode });
+/**
+ * Shows a call from now on.
+ *
+ * @param {Call} fresh
+ * @param {import("./texts.js").Notice} blocked what is said when the browser does not play, and the button that helps
+ * @param {string} words
+ */
+function take(fresh, blocked, words) {
   call = fresh;
   // The seed of the page's API: a site's own scripts may look at the call and steer it.
   Object.assign(window, { offhookCall: fresh });
@@ -58,8 +64,13 @@ function begin() {
   fresh.on("floor", () => view.showFloor(fresh));
   fresh.on("muted", () => view.showFloor(fresh));
   fresh.on("transcript", (line) => view.showLine(line));
-  fresh.on("blocked", () => view.setNotice(texts.blocked, "calm", { words: texts.hear, act: play }));
+  fresh.on("blocked", () => view.setNotice(blocked, "calm", { words, act: play }));
   fresh.on("warning", (error) => console.warn(`offhook: ${error.code}: ${error.message}`));
+}
+
+function begin() {
+  const fresh = new Call({ token: askTicket, audio: view.audio, mode });
+  take(fresh, texts.blocked, texts.hear);
   fresh.start();
 }
 
@@ -85,3 +96,9 @@ ask("/api/demo/agent").then(
   // The name is only an ornament here; a server that is away says so when the visitor calls.
   () => undefined,
 );
+// A page that was reloaded in the middle of a call goes on with it.
+const kept = Call.recall({ audio: view.audio });
+if (kept) {
+  take(kept, texts.back, texts.goOn);
+  kept.comeBack();
+}

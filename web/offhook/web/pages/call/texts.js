@@ -22,6 +22,8 @@
  * @property {Record<string, string>} endings by the server's reason; `other` for one that is not here
  * @property {Record<import("../../sdk/errors.js").ErrorCode, Notice>} errors
  * @property {Notice} blocked
+ * @property {string} goOn
+ * @property {Notice} back the sound is blocked after the page was reloaded
  */
 
 /** @type {Texts} */
@@ -55,7 +57,8 @@ const en = {
     agent_completed: "{name} ended the call.",
     transferred: "Your call was passed on.",
     no_answer: "{name} did not answer. Please try again in a moment.",
-    lost: "Your connection was lost for too long.",
+    lost: "The connection was lost.",
+    replaced: "The call goes on in another window.",
     max_duration: "The call reached its longest allowed time.",
     silence: "The call ended because nothing was said for a while.",
     shutdown: "The service is being restarted. Please call again in a moment.",
@@ -116,6 +119,8 @@ const en = {
     },
   },
   blocked: { title: "The sound is off", sentence: "Your browser keeps this page silent until you turn the sound on." },
+  goOn: "Continue the call",
+  back: { title: "You are still in the call", sentence: "Your browser keeps this page silent until you continue." },
 };
 
 /** @type {Texts} */
@@ -149,7 +154,8 @@ const de = {
     agent_completed: "{name} hat das Gespräch beendet.",
     transferred: "Ihr Anruf wurde weitergeleitet.",
     no_answer: "{name} hat nicht abgenommen. Bitte versuchen Sie es gleich noch einmal.",
-    lost: "Ihre Verbindung war zu lange unterbrochen.",
+    lost: "Die Verbindung ist abgerissen.",
+    replaced: "Das Gespräch geht in einem anderen Fenster weiter.",
     max_duration: "Das Gespräch hat die längste erlaubte Dauer erreicht.",
     silence: "Das Gespräch wurde beendet, weil längere Zeit nichts gesagt wurde.",
     shutdown: "Der Dienst wird neu gestartet. Bitte rufen Sie gleich noch einmal an.",
@@ -210,6 +216,8 @@ const de = {
     },
   },
   blocked: { title: "Der Ton ist aus", sentence: "Ihr Browser lässt die Seite stumm, bis Sie den Ton einschalten." },
+  goOn: "Gespräch fortsetzen",
+  back: { title: "Sie sind noch im Gespräch", sentence: "Ihr Browser lässt die Seite stumm, bis Sie fortfahren." },
 };
 
 /** @type {Record<string, Texts>} */
