@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
+import anyio.lowlevel
 
 from offhook.protocol.speech import MOUTH_FRAME
 
@@ -85,6 +86,8 @@ class AudioLink:
         self._about_to_touch()
         while len(self._mouth) >= MOUTH_DEPTH:
             await self.wait_moved()
+        # A speaker that was cut while it was waking up must not leave words behind.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         self._mouth += pcm
 
     def pad(self, size: int) -> None:
