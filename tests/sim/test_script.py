@@ -171,6 +171,22 @@ async def test_a_caller_may_vanish_and_come_back_or_not(simulation: Simulation, 
     assert "vanishes" in await call.story() and "reloads the page" in await call.story()
 
 
+async def test_what_the_page_was_told_before_a_reload_is_told_once(
+    simulation: Simulation, shop: SimulatedAgent
+) -> None:
+    shop.tool("order", returns={"number": 7})
+    call = await simulation.dial(shop)
+    await call.says("flowers for monday")
+    await call.hears("number 7")
+    await call.comes_back()
+    assert await call.sees("ordered") == {"day": "monday"}
+    with pytest.raises(Unmet):
+        await call.sees("ordered", within=5)
+    await call.comes_back()
+    await call.says("flowers for friday")
+    assert await call.sees("ordered") == {"day": "friday"}
+
+
 async def test_several_calls_at_once(simulation: Simulation, shop: SimulatedAgent) -> None:
     shop.tool("order", returns={"number": 1})
     first, second = await simulation.dial(shop), await simulation.dial("shop")

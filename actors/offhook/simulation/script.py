@@ -1,35 +1,24 @@
-"""A call as a script: what the caller does, and what the caller expects.
-
-Each method that waits does so in virtual seconds. What was expected and did not come raises ``Unmet``, an
-``AssertionError`` that tells the whole call so far.
-"""
+"""A call as a script: what the caller does, and what the caller expects. Each wait is in virtual seconds."""
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 
-from offhook.protocol.call import CallState, LogEntry
+from offhook.protocol.call import CallState
 from offhook.protocol.record import CallRecord
+from offhook.simulation.conversation import LOOK, Conversation, Unmet, plain
 from offhook.simulation.media import FRAME
 from offhook.simulation.speech import utter
-from offhook.simulation.story import Moment, Word, show_time, tell
 from offhook.simulation.tools import ToolUse
-from offhook.simulation.world import PATIENCE, SimulatedCall, World
+from offhook.simulation.world import PATIENCE
 
-T = TypeVar("T")
+__all__ = ["Call", "CallRefused", "Unmet"]
 
 #: Seconds of the agent's silence after which a polite caller begins to speak.
 QUIET = 0.8
 #: Seconds a polite caller waits for that silence.
 POLITE = 120.0
-#: Seconds between two looks at what does not tell by itself that it changed.
-LOOK = 0.1
-
-
-class Unmet(AssertionError):
-    """What a test expected did not come."""
 
 
 class CallRefused(AssertionError):
@@ -41,33 +30,12 @@ class CallRefused(AssertionError):
         self.reason: str = error["reason"]
 
 
-class Call:
+class Call(Conversation):
     """One call, seen and made by its caller."""
 
-    def __init__(
-        self,
-        world: World,
-        line: SimulatedCall,
-        *,
-        agent: str,
-        began: float,
-        variables: dict[str, str],
-        uses: Callable[[str], list[ToolUse]],
-    ) -> None:
-        self.id = line.id
-        #: When it was dialed, virtual seconds since the simulation began.
-        self.began = began
-        #: The caller's line: its socket and handset, for what the kit has no word for.
-        self.line = line
-        self._world = world
-        self._uses = uses
-        self._words: list[Word] = []
-        self._next_word = 0
-        self._next_info = 0
-        self._expected: set[str] = set()
-        self._news = anyio.Event()
-        named = "".join(f", {name}={value!r}" for name, value in variables.items())
-        self._done = [Moment(began, "caller", f"dials {agent}{named}")]
+    #: Number of the information (A5) the test has looked at, and ids of the uses of tools it has expected.
+    _next_info = 0
+    _expected: frozenset[str] = frozenset()
 
     # ── what the caller does ───────────────────────────────────────────────────────────────────────────────────
 
@@ -146,15 +114,18 @@ class Call:
             self.line.vanish()
         else:
             self._note("comes back")
-        token = next(
-            frame["data"]["resumeToken"] for frame in self.line.frames if frame["type"] in {"answer", "resumed"}
-        )
-        self.line = await self._world.connect()
-        self._next_info = 0
+        tokens = [frame["data"]["resumeToken"] for frame in self.line.frames if frame["type"] in {"answer", "resumed"}]
+        seen = max((int(event["seq"]) for event in self.events), default=0)
+        self.lines.append(await self._world.connect())
         self.line.socket.send_frame(
-            {"type": "resume", "sessionId": self.id, "authToken": token, "data": {"seq": self._seen_seq}}
+            {"type": "resume", "sessionId": self.id, "authToken": tokens[-1], "data": {"seq": seen}}
         )
-        welcome = await self._wait("to come back to the call", within, self._welcome, lambda: f"{self.line.errors}")
+        welcome = await self._wait(
+            "to come back to the call",
+            within,
+            lambda: next((frame for frame in self.line.frames if frame["type"] == "resumed"), None),
+            lambda: f"{self.line.errors}",
+        )
         offer = self._world.offer(self.line, welcome["data"]["resumeToken"], sessionId=self.id)
         self.line.socket.send_frame(offer)
         await self._wait(
@@ -175,23 +146,20 @@ class Call:
         wanted = plain(text)
         if not wanted:
             raise ValueError("there are no words to wait for")
-        end = await self._wait(
+        return await self._wait(
             f"to hear {text!r}",
             within,
-            lambda: self._find(wanted),
-            lambda: f'heard "{self._unexpected()}"' if self._unexpected() else "heard nothing",
+            lambda: self._hearing.find(wanted),
+            lambda: f'heard "{self._hearing.unexpected}"' if self._hearing.unexpected else "heard nothing",
         )
-        heard = " ".join(word.text for word in self._words[self._next_word : end])
-        self._next_word = end
-        return heard
 
     async def hears_nothing(self, seconds: float) -> None:
         """The agent stays silent for so long."""
         __tracebackhide__ = True
-        before = len(self._words)
+        before = len(self._hearing.words)
         await anyio.sleep(seconds)
-        if len(self._words) > before:
-            heard = " ".join(word.text for word in self._words[before:])
+        if len(self._hearing.words) > before:
+            heard = " ".join(word.text for word in self._hearing.words[before:])
             raise Unmet(await self._explain("silence", seconds, f'heard "{heard}"'))
 
     async def expects_tool(self, name: str, /, *, within: float = PATIENCE, **arguments: Any) -> ToolUse:
@@ -201,7 +169,7 @@ class Call:
         def look() -> ToolUse | None:
             for use in self._uses(self.id):
                 if use.id not in self._expected and use.name == name and arguments.items() <= use.arguments.items():
-                    self._expected.add(use.id)
+                    self._expected |= {use.id}
                     return use
             return None
 
@@ -213,7 +181,7 @@ class Call:
         __tracebackhide__ = True
 
         def look() -> tuple[Any] | None:
-            infos = [event for event in self.line.events if event["event"] == "info"]
+            infos = [event for event in self.events if event["event"] == "info"]
             for number, info in enumerate(infos[self._next_info :], self._next_info + 1):
                 if info["name"] == name:
                     self._next_info = number
@@ -240,51 +208,7 @@ class Call:
         await self.reaches(CallState.ENDED, within=within)
         return await self.record()
 
-    # ── what there is to look at ───────────────────────────────────────────────────────────────────────────────
-
-    @property
-    def heard(self) -> str:
-        """Everything the caller has heard so far."""
-        return " ".join(word.text for word in self._words)
-
-    @property
-    def on_hold(self) -> bool:
-        """Whether the caller hears the hold audio."""
-        return self.line.handset.on_hold
-
-    async def record(self) -> CallRecord:
-        """The record of the call so far."""
-        record = await self._world.record(self.id)
-        assert record is not None, "a call that was answered has a log"
-        return record
-
-    async def log(self) -> Sequence[LogEntry]:
-        """The call's log so far."""
-        return await self._world.log(self.id)
-
-    async def story(self) -> str:
-        """The call so far, line by line with virtual times."""
-        return tell(self.began, self._done, self._words, self._uses(self.id), await self.record(), await self.log())
-
     # ── inside ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-    async def listen(self) -> None:
-        """Note the words that are heard; until cancelled."""
-        taken, handset = 0, self.line.handset
-        while True:
-            if handset is not self.line.handset:
-                taken, handset = 0, self.line.handset
-            if taken == len(handset.words):
-                with anyio.move_on_after(LOOK):
-                    await handset.wait_heard()
-                continue
-            self._words += [Word(anyio.current_time(), word) for word in handset.words[taken:]]
-            taken = len(handset.words)
-            self.notice()
-
-    def notice(self) -> None:
-        """Something has happened that a test may wait for."""
-        self._news.set()
 
     async def _speak(self, how: str, text: str, heard_as: str | None, misheard: bool) -> None:
         __tracebackhide__ = True
@@ -298,57 +222,10 @@ class Call:
         with anyio.move_on_after(len(frames) * FRAME + 1.0):
             await self.line.handset.wait_said()
 
-    async def _wait(self, what: str, within: float, look: Callable[[], T | None], instead: Callable[[], str]) -> T:
-        __tracebackhide__ = True
-        with anyio.move_on_after(within):
-            while (found := look()) is None:
-                self._news = anyio.Event()
-                with anyio.move_on_after(LOOK):
-                    await self._news.wait()
-            return found
-        raise Unmet(await self._explain(what, within, instead()))
-
-    async def _explain(self, what: str, within: float, instead: str) -> str:
-        at = show_time(anyio.current_time() - self.began)
-        return (
-            f"expected {what} within {within:g} s, until {at}; {instead}\n\n"
-            f"The call so far, in virtual minutes and seconds:\n{await self.story()}"
-        )
-
-    def _note(self, what: str) -> None:
-        self._done.append(Moment(anyio.current_time(), "caller", what))
-
     def _send(self, kind: str, data: dict[str, Any] | None) -> None:
         self.line.socket.send_frame({"type": kind, "sessionId": self.id} | ({"data": data} if data else {}))
-
-    def _find(self, wanted: list[str]) -> int | None:
-        """Index just behind the words ``wanted`` among those not yet expected."""
-        heard = [(token, place) for place in range(self._next_word, len(self._words)) for token in self._tokens(place)]
-        for start in range(len(heard) - len(wanted) + 1):
-            piece = heard[start : start + len(wanted)]
-            if [token for token, _place in piece] == wanted:
-                return piece[-1][1] + 1
-        return None
-
-    def _tokens(self, place: int) -> list[str]:
-        return plain(self._words[place].text)
-
-    def _unexpected(self) -> str:
-        return " ".join(word.text for word in self._words[self._next_word :])
 
     def _other_uses(self) -> str:
         others = [use for use in self._uses(self.id) if use.id not in self._expected]
         used = ", ".join(f"{use.name}({', '.join(f'{k}={v!r}' for k, v in use.arguments.items())})" for use in others)
         return f"it used {used}" if used else "it used none"
-
-    @property
-    def _seen_seq(self) -> int:
-        return max((int(event["seq"]) for event in self.line.events), default=0)
-
-    def _welcome(self) -> dict[str, Any] | None:
-        return next((frame for frame in self.line.frames if frame["type"] == "resumed"), None)
-
-
-def plain(text: str) -> list[str]:
-    """Words in lower case, without punctuation."""
-    return "".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split()
