@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -147,23 +148,41 @@ async def test_the_server_hangs_up(engine: AiortcEngine) -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_caller_that_vanishes_is_lost(engine: AiortcEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_module, "LOST_AFTER", 0.4)
+async def test_a_caller_that_vanishes_is_lost(engine: AiortcEngine) -> None:
     async with call(engine, AudioLink()) as (caller, peer):
         caller.vanish()
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             assert await peer.next_event() == PeerLost()
 
 
-async def test_a_caller_that_comes_back_is_found(engine: AiortcEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_module, "LOST_AFTER", 0.4)
+async def test_a_caller_that_comes_back_is_found(engine: AiortcEngine) -> None:
     async with call(engine, AudioLink()) as (caller, peer):
         caller.mute_network(True)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             assert await peer.next_event() == PeerLost()
         caller.mute_network(False)
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             assert await peer.next_event() == PeerConnected()
+
+
+async def test_a_caller_that_keeps_quiet_is_asked_and_stays(engine: AiortcEngine) -> None:
+    async with call(engine, AudioLink()) as (caller, peer):
+        caller.keep_quiet()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(4):
+                await peer.next_event()
+        caller.vanish()
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerLost()
+
+
+async def test_a_process_that_stands_still_loses_nobody(engine: AiortcEngine) -> None:
+    async with call(engine, AudioLink()) as (_, peer):
+        for _ in range(3):
+            time.sleep(1.7)  # everything stands still, as on a machine that swaps
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.5):
+                    await peer.next_event()
 
 
 async def test_a_caller_that_never_comes_times_out(engine: AiortcEngine, monkeypatch: pytest.MonkeyPatch) -> None:

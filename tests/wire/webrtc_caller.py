@@ -161,6 +161,14 @@ class WebRtcCaller:
         else:
             protocol.transport = self._transport
 
+    def keep_quiet(self) -> None:
+        """Send no audio and no reports any more, as a phone with nothing to say does; the connection stands."""
+
+        async def lose(data: bytes) -> None:
+            """Lose it."""
+
+        self._pc.getTransceivers()[0].sender.transport._send_rtp = lose  # type: ignore[method-assign]
+
     def _track(self, track: MediaStreamTrack) -> None:
         self._reader = asyncio.create_task(self._read(track))
 

@@ -4,7 +4,7 @@ aioice offers every address of the machine except 127.0.0.1 and hands every data
 ``GuardedConnection`` replaces the gathering of host candidates and puts a ``Guard`` between each socket and the
 library. It relies on these names of aioice 0.13, and tests cover each: ``StunProtocol``,
 ``Connection.request_received``, ``check_state``, ``data_received`` and the attributes ``_protocols``,
-``_local_candidates``, ``_local_candidates_start`` and ``_local_candidates_end``.
+``_nominated``, ``_local_candidates``, ``_local_candidates_start`` and ``_local_candidates_end``.
 """
 
 import asyncio
@@ -87,6 +87,14 @@ class GuardedConnection(aioice.Connection):
                 type=candidate.type,
             )
         )
+
+    def ask(self) -> None:
+        """Check the caller's consent now (RFC 7675 5.1): who lives answers within a round trip."""
+        assert self.remote_password is not None
+        for pair in self._nominated.values():
+            request = self.build_request(pair, nominate=False)
+            request.add_message_integrity(self.remote_password.encode())
+            pair.protocol.send_stun(request, pair.remote_addr)
 
     # ── what aioice calls ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,13 +15,11 @@ from offhook.protocol.messages import AddCandidate
 from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_candidate, check_offer
 from offhook.services.media.answer import write_answer
 from offhook.services.media.audio import CallAudio, Echo
+from offhook.services.media.silence import LOOK_EVERY, Sign, Silence
 from offhook.services.media.transport import Path, PathFailed
 
 #: Time from the answer to encrypted audio, seconds.
 SETUP_TIMEOUT = 10.0
-#: A caller that was not heard of for so long is lost, seconds. Even a muted browser sends a packet each 20 ms, and
-#: consent checks every few seconds (RFC 7675 5.1).
-LOST_AFTER = 3.5
 #: Trickled candidates taken in one second.
 MAX_CANDIDATE_RATE = 10
 #: Events that may wait to be read, and how many of them digits may fill.
@@ -125,12 +123,13 @@ class AiortcPeer:
             self._emit(PeerFailed(exc.reason.value, exc.message))
             return
         self._emit(PeerConnected())
+        silence = Silence(asyncio.get_running_loop().time())
         async with anyio.create_task_group() as group:
             group.start_soon(self._audio.run)
-            group.start_soon(self._watch, self._path)
+            group.start_soon(self._watch, self._path, silence)
             await self._path.wait_closed()
             group.cancel_scope.cancel()
-        if self._quiet(self._path):
+        if silence.sign is Sign.LOST:
             self._emit(PeerFailed(Reason.MEDIA_FAILED.value, "The connection to the caller broke."))
         else:
             self._emit(PeerClosed())
@@ -142,16 +141,16 @@ class AiortcPeer:
         self._events.close()
         self._events_out.close()
 
-    async def _watch(self, path: Path) -> None:
+    async def _watch(self, path: Path, silence: Silence) -> None:
         lost = False
         while True:
-            await asyncio.sleep(LOST_AFTER / 10)
-            if self._quiet(path) != lost:
+            await asyncio.sleep(LOOK_EVERY)
+            sign = silence.look(asyncio.get_running_loop().time(), path.heard)
+            if sign is Sign.SUSPECT:
+                path.ask()
+            if (sign is Sign.LOST) != lost:
                 lost = not lost
                 self._emit(PeerLost() if lost else PeerConnected())
-
-    def _quiet(self, path: Path) -> bool:
-        return asyncio.get_running_loop().time() - path.heard > LOST_AFTER
 
     @staticmethod
     def _is_for_audio(candidate: AddCandidate, offer: Offer) -> bool:

@@ -134,6 +134,10 @@ class Path:
         with suppress(ConnectionError):
             await self._dtls._send_rtp(packet)
 
+    def ask(self) -> None:
+        """Ask the caller for a sign of life; an answer shows in ``heard``."""
+        self._ice.ask()
+
     async def wait_closed(self) -> None:
         """Wait until the caller closes the path, or it is given up."""
         await self._closed.wait()
