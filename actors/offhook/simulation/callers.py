@@ -73,11 +73,12 @@ class RandomCaller:
             self.call.socket.send_frame(frame)
         if chance.random() < 0.05:
             await anyio.sleep(chance.uniform(0.0, 0.3))
+            self.patchy = True
             self.call.vanish()
         with anyio.move_on_after(PATIENCE):
             await self.call.wait_answer()
         self.id = self.call.id
-        return bool(self.id)
+        return bool(self.id) and self.call.handset.present
 
     async def _connect(self) -> None:
         gateways = [node.name for node in self._world.nodes.values() if node.kind == "gateway" and not node.killed]

@@ -116,21 +116,17 @@ class _Hunt:
                         tasks.start_soon(self._bus.deliver_late)
                         await self._play()
                         tasks.cancel_scope.cancel()
+                self._watcher.closed = True
         except Exception as error:  # noqa: BLE001 - a crash of the world is a finding, with its timeline
             if self._watcher.violation is None:
                 self._watcher.fail("no_crash", "", _explain(error))
-        self._seconds = 0.0
 
     async def _play(self) -> None:
-        async with anyio.create_task_group() as tasks:
-            for number in range(1, self._calls + 1):
-                caller = RandomCaller(self._world, number, self._chance(f"caller {number}"))
-                self._callers.append(caller)
-                tasks.start_soon(self._serve, caller)
-            if self._faults:
-                tasks.start_soon(Troublemaker(self._world, self._bus, self._note, self._chance("faults")).run)
-                tasks.start_soon(self._operate)
-        now = anyio.current_time()
+        with anyio.move_on_after(STAY + REST) as patience:
+            await self._live()
+        if patience.cancelled_caught:
+            stuck = next((caller.id for caller in self._callers if not caller.done), "")
+            self._watcher.fail("never_hangs", stuck, "a caller waits for ever")
         with anyio.move_on_after(REST):
             while not self._watcher.all_ended():
                 await anyio.sleep(1)
@@ -139,7 +135,18 @@ class _Hunt:
         self._watcher.check_rest()
         for caller in self._callers:
             self._watcher.check_transcript(caller)
-        self._seconds = anyio.current_time() - now
+        self._seconds = anyio.current_time()
+
+    async def _live(self) -> None:
+        """Callers call, and troubles come and go."""
+        async with anyio.create_task_group() as tasks:
+            for number in range(1, self._calls + 1):
+                caller = RandomCaller(self._world, number, self._chance(f"caller {number}"))
+                self._callers.append(caller)
+                tasks.start_soon(self._serve, caller)
+            if self._faults:
+                tasks.start_soon(Troublemaker(self._world, self._bus, self._note, self._chance("faults")).run)
+                tasks.start_soon(self._operate)
 
     async def _serve(self, caller: RandomCaller) -> None:
         caller.on_connect = lambda: self._listen(caller)
@@ -300,12 +307,14 @@ class Troublemaker:
         self._started += 1
         name = f"{node.kind}-{2 + self._started}"
         self._note(f"{name} starts", name)
-        if node.kind == "gateway":
-            await self._world.start_gateway(name)
-        elif node.kind == "voice":
-            await self._world.start_voice(name)
-        else:
-            self._world.start_records(name)
+        # It may be killed while it starts.
+        with anyio.move_on_after(10):
+            if node.kind == "gateway":
+                await self._world.start_gateway(name)
+            elif node.kind == "voice":
+                await self._world.start_voice(name)
+            else:
+                self._world.start_records(name)
 
     async def _freeze(self) -> None:
         node = self._pick("gateway", "voice", "records")

@@ -82,6 +82,8 @@ class Watcher:
     def __init__(self, timeline: Timeline, agents: Rehearsal) -> None:
         self.timeline = timeline
         self.violation: Violation | None = None
+        #: True once the world is being taken down.
+        self.closed = False
         self.calls: dict[str, _Watched] = {}
         self.world: World
         self._agents = agents
@@ -97,7 +99,7 @@ class Watcher:
 
     def fail(self, invariant: str, call: str, why: str) -> None:
         """Keep a violation, unless there was one before."""
-        if self.violation is None:
+        if self.violation is None and not self.closed:
             self.violation = Violation(invariant, call, why)
             self.timeline.note(anyio.current_time(), "violation", "", (), f"VIOLATION of {invariant}: {why}", call)
             self.on_violation()
