@@ -1,17 +1,24 @@
 """A product for callers over the real wire: the whole of it, with agents of few words."""
 
 import contextlib
+import os
+import signal
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 import msgspec
 from gateway_client import token_for
 from product import Product
 
 from offhook.protocol.record import CallNotFound
+from offhook.services.bus import open_bus
 from offhook.services.store import open_store, store_file
+from offhook.services.up import bus_address
 
 #: Speaks a sentence into a sound file.
 Speak = Callable[[str], Path]
@@ -54,6 +61,35 @@ say = "Goodbye."
 HASTY = CLERK.replace('"clerk"', '"hasty"').replace("patience = 10", "patience = 1")
 
 
+async def can_connect(url: str) -> bool:
+    """Whether somebody listens there."""
+    where = urlsplit(url)
+    assert where.hostname is not None and where.port is not None
+    try:
+        await (await anyio.connect_tcp(where.hostname, where.port)).aclose()
+    except OSError:
+        return False
+    return True
+
+
+def fetch_page(url: str) -> bool:
+    """Whether the page is there."""
+    try:
+        with urllib.request.urlopen(url, timeout=20) as page:
+            return bool(page.status == 200)
+    except OSError:
+        return False
+
+
+class Killed(msgspec.Struct, frozen=True):
+    """A process that was killed, and the nodes there were then."""
+
+    role: str
+    pid: int
+    #: Keys of their leases, with revisions.
+    nodes: dict[str, int]
+
+
 class Stage(Product):
     """A running product with the agents ``clerk`` and ``hasty``."""
 
@@ -67,6 +103,46 @@ class Stage(Product):
     def new_token(self, agent: str = "clerk", **options: Any) -> str:
         """A fresh call token, without the detour through a process of its own."""
         return token_for(self.folder / "data", agent, **options)
+
+    @property
+    def nats(self) -> str:
+        """Address of the embedded NATS server."""
+        url = bus_address(self.folder / "data")
+        assert url is not None
+        return url
+
+    async def keys(self, prefix: str) -> dict[str, int]:
+        """The keys on the bus that begin with ``prefix``, and their revisions."""
+        async with open_bus(self.nats, name="observer") as bus:
+            return {stored.subject: stored.revision for stored in await bus.keys(prefix)}
+
+    async def kill(self, role: str) -> Killed:
+        """``kill -9`` a role."""
+        nodes = await self.keys("node.")
+        pid = self.processes()[role]
+        os.kill(pid, signal.SIGKILL)
+        return Killed(role, pid, nodes)
+
+    async def wait_back(self, killed: Killed) -> None:
+        """Wait until another process serves in its place."""
+        with anyio.fail_after(60):
+            while self.processes().get(killed.role, killed.pid) == killed.pid or not await self._serves(killed):
+                await anyio.sleep(0.05)
+
+    async def _serves(self, killed: Killed) -> bool:
+        match killed.role:
+            case "nats-server":
+                # Back for everybody: each node that there was has renewed its lease.
+                now = await self.keys("node.") if await can_connect(self.nats) else {}
+                return all(now.get(node, 0) > revision for node, revision in killed.nodes.items())
+            case "voice" | "gateway":
+                fresh = (await self.keys(f"node.{killed.role}.")).keys() - killed.nodes.keys()
+                return bool(fresh) and await can_connect(self.url)
+            case "api":
+                return await anyio.to_thread.run_sync(fetch_page, self.url)
+            case _:
+                # Nobody waits for the records: what they missed is in the logs.
+                return True
 
     def record_now(self, call: str) -> dict[str, Any]:
         """The record of a call as far as it is written."""

@@ -1,0 +1,151 @@
+"""``kill -9`` of each process in turn, without a call and in the middle of one; and a bus that stands still."""
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.to_thread
+import pytest
+from gateway_client import DROPPED, GatewayClient, open_client
+from wire_stage import CLERK, Speak, Stage, fetch_page
+
+pytestmark = pytest.mark.anyio
+
+ROLES = ("gateway", "voice", "records", "api", "nats-server")
+
+
+@pytest.fixture(scope="module")
+def shaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A product that these tests may disturb."""
+    running = Stage(tmp_path_factory.mktemp("shaken"))
+    yield running
+    assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def earlier() -> list[str]:
+    """The calls so far."""
+    return []
+
+
+@asynccontextmanager
+async def greeted(stage: Stage) -> AsyncIterator[GatewayClient]:
+    """A caller whom the agent has greeted."""
+    async with open_client(stage.signaling) as client:
+        await client.call(stage.new_token(), events=True)
+        await client.hears("yes?")
+        yield client
+
+
+async def short_call(stage: Stage, speak: Speak) -> str:
+    """A call that the agent ends; returns its id."""
+    async with greeted(stage) as client:
+        await client.say(speak("good bye"))
+        assert (await client.wait_event("ended"))["reason"] == "agent_completed"
+        return client.session
+
+
+def lines(record: dict[str, object]) -> list[tuple[str, str]]:
+    transcript = record["transcript"]
+    assert isinstance(transcript, tuple)
+    return [(line["role"], line["text"]) for line in transcript]
+
+
+SHORT = [("agent", "Hello. Yes?"), ("caller", "goodbye"), ("agent", "Goodbye.")]
+WITH_HOURS = [
+    ("agent", "Hello. Yes?"),
+    ("caller", "what are your opening hours"),
+    ("agent", "We are open from nine to five. Yes?"),
+    ("caller", "goodbye"),
+    ("agent", "Goodbye."),
+]
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_killed_role_is_back_and_the_next_call_works(
+    shaken: Stage, speak: Speak, earlier: list[str], role: str
+) -> None:
+    await shaken.wait_back(await shaken.kill(role))
+    earlier.append(await short_call(shaken, speak))
+    assert await anyio.to_thread.run_sync(fetch_page, shaken.url)
+    for call in earlier:
+        record = await shaken.ended(call)
+        assert (record["reason"], lines(record)) == ("agent_completed", SHORT)
+
+
+async def test_a_call_outlives_its_gateway(shaken: Stage, speak: Speak) -> None:
+    async with greeted(shaken) as client:
+        call = client.session
+        gateway = await shaken.kill("gateway")
+        assert await client.wait_closed() == DROPPED
+        await shaken.wait_back(gateway)
+        heard = len(client.caller.heard)
+        await client.say(speak("what are your opening hours"))
+        await client.caller.wait_heard(heard + 150)
+        await anyio.sleep(4)
+        await client.say(speak("good bye"))
+        record = await shaken.ended(call)
+    assert (record["reason"], lines(record)) == ("agent_completed", WITH_HOURS)
+
+
+async def test_a_call_whose_voice_node_is_killed_ends_and_the_caller_is_told(shaken: Stage) -> None:
+    async with greeted(shaken) as client:
+        voice = await shaken.kill("voice")
+        assert await client.wait_error() == ("MEDIA_BRIDGE_FAILURE", "media_failed")
+        ended = await client.wait_event("ended")
+        assert (ended["reason"], ended["failure"]) == ("failed", "media_failed")
+        assert await client.wait_closed() == 1000
+        record = await shaken.ended(client.session)
+    assert (record["reason"], lines(record)) == ("failed", [("agent", "Hello. Yes?")])
+    await shaken.wait_back(voice)
+
+
+@pytest.mark.parametrize("role", ["records", "nats-server"])
+async def test_a_call_does_not_notice_and_its_record_is_complete(shaken: Stage, speak: Speak, role: str) -> None:
+    async with greeted(shaken) as client:
+        killed = await shaken.kill(role)
+        heard = len(client.caller.heard)
+        await client.say(speak("what are your opening hours"))
+        await client.hears("nine to five")
+        await shaken.wait_back(killed)
+        await client.say(speak("good bye"))
+        assert (await client.wait_event("ended"))["reason"] == "agent_completed"
+        assert len(client.caller.heard) > heard + 150
+        record = await shaken.ended(client.session)
+    assert (record["reason"], lines(record)) == ("agent_completed", WITH_HOURS)
+
+
+async def test_while_the_bus_stands_still_offers_are_refused_and_calls_go_on(shaken: Stage, speak: Speak) -> None:
+    server = shaken.processes()["nats-server"]
+    async with greeted(shaken) as client, open_client(shaken.signaling) as newcomer:
+        token, sdp = shaken.new_token(), await newcomer.caller.offer()
+        os.kill(server, signal.SIGSTOP)
+        try:
+            await newcomer.offer(token, sdp=sdp, mode="echo")
+            assert await newcomer.wait_error() == ("HANDLER_ERROR", "unavailable")
+            # Long enough to be taken for dead, if anybody who cannot see would judge.
+            await anyio.sleep(5)
+            assert client.closed is None and newcomer.closed is None
+        finally:
+            os.kill(server, signal.SIGCONT)
+        heard = len(client.caller.heard)
+        await client.caller.wait_heard(heard + 50)
+        await client.say(speak("good bye"))
+        assert (await client.wait_event("ended"))["reason"] == "agent_completed"
+        # The same socket, and the same token: it was not spent.
+        await newcomer.call(token, sdp=sdp, mode="echo")
+        assert await newcomer.hang_up() == 1000
+    assert lines(await shaken.ended(client.session)) == SHORT
+
+
+async def test_an_agent_that_the_voice_node_does_not_have_fails_its_call(shaken: Stage) -> None:
+    """Comes last. The document is edited, and only the voice node starts again: the nodes do not agree any more."""
+    (shaken.agents / "clerk.toml").write_text(CLERK.replace('version = "1"', 'version = "2"'))
+    await shaken.wait_back(await shaken.kill("voice"))
+    async with open_client(shaken.signaling) as client:
+        await client.offer(shaken.new_token(), events=True)
+        assert await client.wait_error() == ("AGENT_FAILURE", "agent_failed")
+        assert (await client.wait_event("ended"))["reason"] == "failed"
+        assert await client.wait_closed() == 1000

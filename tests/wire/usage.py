@@ -1,0 +1,63 @@
+"""What a running product holds, from /proc (Linux): processes, threads, open files, memory, role by role."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the processes of one name hold together."""
+
+    processes: int = 0
+    threads: int = 0
+    files: int = 0
+    #: Resident set size, MB.
+    memory: float = 0.0
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Both together."""
+        return Usage(
+            self.processes + other.processes,
+            self.threads + other.threads,
+            self.files + other.files,
+            self.memory + other.memory,
+        )
+
+
+def usage_below(pid: int) -> dict[str, Usage]:
+    """What a process and everything below it holds, by the names of roles and programs."""
+    found: dict[str, Usage] = {}
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue  # it has ended meanwhile
+        children.setdefault(parent, []).append(int(folder.name))
+    ahead = [pid]
+    while ahead:
+        one = ahead.pop()
+        ahead += children.get(one, [])
+        try:
+            name, used = _name(one), _usage(one)
+        except OSError:
+            continue
+        found[name] = found.get(name, Usage()).plus(used)
+    return found
+
+
+def _name(pid: int) -> str:
+    words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    if "run" in words:
+        return words[words.index("run") + 1]
+    if "-m" in words:
+        return words[words.index("-m") + 1].rpartition(".")[2]
+    return Path(words[1] if "python" in words[0] else words[0]).name
+
+
+def _usage(pid: int) -> Usage:
+    folder = Path(f"/proc/{pid}")
+    lines = (line.split() for line in (folder / "status").read_text().splitlines())
+    status = {words[0].rstrip(":"): words[1] for words in lines if len(words) > 1}
+    files = len(list((folder / "fd").iterdir()))
+    return Usage(1, int(status["Threads"]), files, round(int(status.get("VmRSS", 0)) / 1024, 1))
