@@ -1,8 +1,8 @@
 """How long a caller was not heard of.
 
 A caller's packets stop for three reasons: it is gone, it has nothing to send (a phone that keeps quiet, RFC 7587
-3.1.3), or this process stood still and has read nothing. The second is told by asking, the third by counting looks at the
-clock instead of the clock: a look that comes late counts no more than one that was due.
+3.1.3), or this process stood still and has read nothing. The second is told by asking, the third by counting looks at
+the clock instead of the clock: a look that comes late counts no more than one that was due.
 """
 
 from enum import Enum, auto
