@@ -3,6 +3,7 @@
     python tests/mutants/run.py               all of it; fails when a mutant survives
     python tests/mutants/run.py --rows        only the changes of the tables
     python tests/mutants/run.py session-      only the faults whose names begin so
+    python tests/mutants/run.py NAME --plant FOLDER     leave a copy with this fault, to look at
 
 Every change of a row of the two tables is put in place, and the tests of the tables are run. Every fault is planted in
 a copy of the tree; the tests of the actors and of whole simulated calls are run on it, then seeds of ``offhook
@@ -80,8 +81,12 @@ def main() -> int:
     arguments.add_argument("--rows", action="store_true", help="only the changes of the tables")
     arguments.add_argument("--seeds", type=int, default=60, help="how many seeds to try (60)")
     arguments.add_argument("--jobs", type=int, default=2, help="processes at a time (2)")
+    arguments.add_argument("--plant", type=Path, metavar="FOLDER", help="only leave the one fault that is named there")
     options = arguments.parse_args()
     wanted = [fault for fault in FAULTS if fault.name.startswith(tuple(options.names) or "")]
+    if options.plant:
+        wanted[0].plant(copy_tree(options.plant))
+        return 0
     rows_hold = True if options.names else change_rows()
     if options.rows:
         return 0 if rows_hold else 1
