@@ -1,6 +1,6 @@
 """Callers who do what callers do, drawn from a seed: speak, interrupt, cough, pause, type, hang up, vanish, come back.
 
-Every word a caller says is said once (``c1``, ``c2`` ...), so that a transcript tells what was heard twice or not at all.
+Every word a caller says is said once (``c1``, ``c2`` ...), so a transcript tells what was heard twice or not at all.
 """
 
 import random
@@ -148,7 +148,7 @@ class RandomCaller:
 
     async def _wait_for_silence(self) -> None:
         with anyio.move_on_after(6):
-            while self.call.handset.hears_voice:
+            while self.call.handset.hears_voice:  # noqa: ASYNC110 - a person listens now and then
                 await anyio.sleep(0.2)
 
     def _type(self) -> None:
@@ -180,7 +180,7 @@ class RandomCaller:
                 {"type": "resume", "sessionId": self.id, "authToken": ticket, "data": {"seq": 0}}
             )
             with anyio.move_on_after(RETRY):
-                while not self._ticket and self.call.socket.closed is None:
+                while not self._ticket and self.call.socket.closed is None:  # noqa: ASYNC110 - as above
                     await anyio.sleep(0.1)
             if self._ticket:
                 break
@@ -209,7 +209,7 @@ class RandomCaller:
             await self._wait_for_silence()
             await self.speak(1, "bye")
             with anyio.move_on_after(6):
-                while not self._over():
+                while not self._over():  # noqa: ASYNC110 - as above
                     await anyio.sleep(0.2)
             self.call.hang_up()
         else:

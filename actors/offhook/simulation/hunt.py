@@ -3,6 +3,7 @@
 ``run_seed`` is the whole thing: the same seed gives the same run, in any process and on any machine.
 """
 
+import contextlib
 import gc
 import json
 import logging
@@ -15,6 +16,7 @@ import anyio
 import msgspec
 
 from offhook.actors.lease import GATEWAYS, VOICES
+from offhook.actors.ports import BusAway
 from offhook.actors.registry import OWNERS, Owner
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState
@@ -91,7 +93,7 @@ class _Hunt:
 
     def _chance(self, what: object) -> random.Random:
         """Everything that draws has its own source, so that a change in one does not change the others."""
-        return random.Random(f"{self.seed}/{what}")
+        return random.Random(f"{self.seed}/{what}")  # noqa: S311 - it has to be the same each time
 
     def outcome(self) -> Outcome:
         """What came of it."""
@@ -117,7 +119,8 @@ class _Hunt:
                         await self._play()
                         tasks.cancel_scope.cancel()
                 self._watcher.closed = True
-        except Exception as error:  # noqa: BLE001 - a crash of the world is a finding, with its timeline
+        except Exception as error:
+            # A crash of a node is a finding, with its timeline.
             if self._watcher.violation is None:
                 self._watcher.fail("no_crash", "", _explain(error))
 
@@ -128,7 +131,7 @@ class _Hunt:
             stuck = next((caller.id for caller in self._callers if not caller.done), "")
             self._watcher.fail("never_hangs", stuck, "a caller waits for ever")
         with anyio.move_on_after(REST):
-            while not self._watcher.all_ended():
+            while not self._watcher.all_ended():  # noqa: ASYNC110 - in virtual time
                 await anyio.sleep(1)
         self._watcher.check_ended()
         await anyio.sleep(2 * ACK_WAIT + 12)
@@ -160,7 +163,7 @@ class _Hunt:
             said = kind["type"] + (f" {kind['data']['event']}" if kind["type"] == "event" else "")
             node = next(node.name for node in self._world.nodes.values() if call.socket in node.sockets)
             ends = (CALLER, (node,)) if from_caller else (node, (CALLER,))
-            self._timeline.note(anyio.current_time(), "frame", *ends, f"frame: {said}", caller.id or kind["sessionId"])
+            self._timeline.note(anyio.current_time(), "frame", *ends, f"frame: {said}", caller)
 
         call.socket.on_frame = frame
         if caller.talks:
@@ -172,15 +175,14 @@ class _Hunt:
         bus = self._world.bus.client("api")
         while anyio.current_time() < TROUBLED:
             await anyio.sleep(chance.uniform(1.0, 6.0))
-            answered = [id for id, watched in self._watcher.calls.items() if watched.call.state is CallState.ANSWERED]
+            states = {call: watched.call.state for call, watched in self._watcher.calls.items()}
+            answered = [call for call, state in states.items() if state is CallState.ANSWERED]
             if not answered:
                 continue
             call = chance.choice(answered)
             for event in (ev.CallHeld(), ev.CallResumed()):
-                try:
+                with contextlib.suppress(BusAway):
                     await bus.publish(subjects.session(call), encode(Envelope(call=call, body=event)))
-                except Exception:  # noqa: BLE001, S110 - the operator sees an error and goes on
-                    pass
                 await anyio.sleep(chance.uniform(0.5, 5.0))
 
     def _kill(self, name: str) -> None:
@@ -294,7 +296,7 @@ class Troublemaker:
         if node is not None:
             self._bus.troubles.doomed[node.name] = self._chance.randint(1, 60)
             with anyio.move_on_after(10):
-                while not node.killed:
+                while not node.killed:  # noqa: ASYNC110 - in virtual time
                     await anyio.sleep(0.5)
             self._bus.troubles.doomed.pop(node.name, None)
             if node.killed:

@@ -8,22 +8,22 @@ A step is an operation on the bus or a frame of the agent's voice; who owns what
     An owner's epoch is the revision of the key it wrote; only that node appends and orders under it, and a log's epochs
     never fall.
 ``owned``
-    A living call whose owner is gone has another within ``ADOPTION`` seconds in which the bus is whole and a gateway well.
+    A living call whose owner is gone has another within ``ADOPTION`` seconds in which the bus is whole and a gateway is
+    well.
 ``answered``
-    The agent is heard only after the call was answered, and only while the log says ``answered``: at once when nothing is
-    wrong, else ``REPAIR`` seconds after things are right again at the latest. ``held`` is the same about hold.
+    The agent is heard only after the call was answered, and only while the log says ``answered``: at once when nothing
+    is wrong, else ``REPAIR`` seconds after things are right again at the latest. ``held`` is the same about hold.
 ``transcript``
     The agent's lines hold words that the caller's handset played, each once and in order; all of them, when nothing of
-    the caller's or the voice node's was lost. The caller's lines hold words that the caller said, each once and in order.
+    the caller's or the voice node's was lost. The caller's lines hold words that the caller said, each once, in order.
 ``record``
     When the world has come to rest, each call's record is what its log folds to.
 ``tool``
-    A tool runs once for its id, and only when the id stands in the call's log.
+    A tool runs once for its call, and only when the call stands in the call's log.
 ``nothing_left``
     When all calls are over no node has a call, a connection, a session or a lease of a call.
 ``never_hangs``
-    With all troubles over and every caller gone, each call ends within ``REST`` seconds; while callers are still there, a
-    caller who speaks in an answered call gets a reply within ``REPLY`` seconds.
+    With all troubles over and every caller gone, each call ends within ``REST`` seconds.
 """
 
 from collections.abc import Callable
@@ -132,10 +132,8 @@ class Watcher:
     def wrote(self, node: str, key: str, value: bytes | None, revision: int) -> None:
         """See ``Observer``."""
         if not key.startswith(OWNERS):
-            if value is None or not key.startswith("node."):
-                self.timeline.note(
-                    anyio.current_time(), "key", node, (BUS,), f"{'delete' if value is None else 'write'} {key}"
-                )
+            if value is None and key.startswith("node."):
+                self.timeline.note(anyio.current_time(), "key", node, (BUS,), f"{key} deleted")
             return
         call = key.removeprefix(OWNERS)
         if value is None:
@@ -151,25 +149,25 @@ class Watcher:
         """See ``Observer``."""
         now = anyio.current_time()
         self.timeline.log(now, node, stored.subject, stored.data)
-        id = subjects.call_of_log(stored.subject)
+        call = subjects.call_of_log(stored.subject)
         entry = decode_entry(stored.subject, stored.data)
-        watched = self.calls.get(id)
+        watched = self.calls.get(call)
         if watched is None:
-            watched = self.calls[id] = _Watched(Call(id=id))
+            watched = self.calls[call] = _Watched(Call(id=call))
         before = watched.call
         if entry.seq != len(watched.log) + 1:
-            self.fail("one_end", id, f"entry {entry.seq} stands at position {len(watched.log) + 1}")
+            self.fail("one_end", call, f"entry {entry.seq} stands at position {len(watched.log) + 1}")
         watched.log.append(entry)
         try:
             watched.call, _ = step(before, entry.event, entry.at)
         except NoEdge as error:
-            self.fail("one_end", id, f"entry {entry.seq} has no row: {error}")
+            self.fail("one_end", call, f"entry {entry.seq} has no row: {error}")
         if before.state is CallState.ANSWERED and watched.call.state is not CallState.ANSWERED:
             watched.left = now
         if entry.owner < watched.epoch:
-            self.fail("one_owner", id, f"epoch {entry.owner} wrote after epoch {watched.epoch}")
+            self.fail("one_owner", call, f"epoch {entry.owner} wrote after epoch {watched.epoch}")
         watched.epoch = entry.owner
-        self._check_owner(id, entry.owner, node, "appended")
+        self._check_owner(call, entry.owner, node, "appended")
 
     def _check_owner(self, call: str, epoch: int, node: str, did: str) -> None:
         owner = self._owners.get((call, epoch))
@@ -213,15 +211,15 @@ class Watcher:
         if bus.troubles.operations or bus.troubles.messages or unwell:
             self._since_calm = now
         owned = {call for node in gateways if node.registry is not None for call in node.registry.calls}
-        for id, watched in self.calls.items():
+        for call, watched in self.calls.items():
             living = watched.call.state is not CallState.ENDED
-            if not living or id in owned:
+            if not living or call in owned:
                 watched.ownerless = None
                 continue
             watched.ownerless = now if watched.ownerless is None else watched.ownerless
             since = max(watched.ownerless - LOOK, self._since_whole)
             if now - since > ADOPTION + LOOK:
-                self.fail("owned", id, f"no gateway has owned the call for {now - since:.1f} s")
+                self.fail("owned", call, f"no gateway has owned the call for {now - since:.1f} s")
         self._check_tools()
 
     def _check_tools(self) -> None:
@@ -243,15 +241,15 @@ class Watcher:
 
     def check_ended(self) -> None:
         """All callers have left long ago."""
-        for id in sorted(self._kept):
-            if id not in self.calls or self.calls[id].call.state is not CallState.ENDED:
-                state = self.calls[id].call.state if id in self.calls else "without a log"
-                self.fail("never_hangs", id, f"{REST:g} s after the caller left and all was well the call is {state}")
-        for id, watched in self.calls.items():
+        for call in sorted(self._kept):
+            if call not in self.calls or self.calls[call].call.state is not CallState.ENDED:
+                state = self.calls[call].call.state if call in self.calls else "without a log"
+                self.fail("never_hangs", call, f"{REST:g} s after the caller left and all was well the call is {state}")
+        for call, watched in self.calls.items():
             if watched.call.state is not CallState.ENDED:
-                self.fail("never_hangs", id, f"{REST:g} s after the caller left the call is {watched.call.state}")
-        for id in sorted(self._kept):
-            self.fail("nothing_left", id, "the call has ended and still has an owner")
+                self.fail("never_hangs", call, f"{REST:g} s after the caller left the call is {watched.call.state}")
+        for call in sorted(self._kept):
+            self.fail("nothing_left", call, "the call has ended and still has an owner")
 
     def check_rest(self) -> None:
         """The world has come to rest."""
@@ -259,14 +257,14 @@ class Watcher:
         for node in self.world.nodes.values():
             if not node.killed:
                 self._check_node(node)
-        for id, watched in self.calls.items():
+        for call, watched in self.calls.items():
             try:
-                kept = self.world.records.call(id)
+                kept = self.world.records.call(call)
             except KeyError:
-                self.fail("record", id, "there is no record")
+                self.fail("record", call, "there is no record")
                 continue
-            if kept != fold_record(id, watched.log):
-                self.fail("record", id, "the record tells another story than the log")
+            if kept != fold_record(call, watched.log):
+                self.fail("record", call, "the record tells another story than the log")
 
     def _check_node(self, node: Node) -> None:
         if node.registry is not None and node.registry.calls:

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.ports import PeerClosed, PeerConnected, PeerEvent, PeerLost
+from offhook.actors.ports import PeerConnected, PeerEvent, PeerLost
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.sdp import check_offer
 from offhook.protocol.speech import EAR_FRAME, MOUTH_FRAME

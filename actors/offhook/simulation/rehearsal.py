@@ -1,6 +1,6 @@
 """The agent of random runs: every word it says is said once, so that what was heard tells what was played.
 
-What the caller says steers it: a sentence that holds ``book`` uses a tool, ``story`` is answered at length, ``bye`` ends the
+What the caller says steers it: ``book`` in a sentence uses a tool, ``story`` is answered at length, ``bye`` ends the
 call, ``think`` takes longer than the caller waits. Callers never say another word twice either.
 """
 

@@ -47,8 +47,8 @@ class Timeline:
         """An entry was appended."""
         self._raw.append(("log", at, node, subject, data))
 
-    def note(self, at: float, kind: str, source: str, targets: tuple[str, ...], text: str, call: str = "") -> None:
-        """Anything else."""
+    def note(self, at: float, kind: str, source: str, targets: tuple[str, ...], text: str, call: Any = "") -> None:
+        """Anything else. ``call`` is an id, or a caller who may not know the id yet."""
         self._raw.append(("note", at, kind, source, targets, text, call))
 
     def lines(self) -> Iterator[Line]:
@@ -62,7 +62,7 @@ class Timeline:
                     yield _read_entry(states, *raw[1:])
                 case _:
                     _, at, kind, source, targets, text, call = raw
-                    yield Line(at, kind, source, targets, text, call)
+                    yield Line(at, kind, source, targets, text, getattr(call, "id", call))
 
     def text(self, *, call: str = "", last: int | None = None) -> str:
         """As text, one line each; only those of one call, if given, and of the world."""
