@@ -260,3 +260,32 @@ def test_two_watchers_do_not_bury_a_node_that_came_back() -> None:
         assert set(await late.living()) == {"a"}
 
     simulate(scenario)
+
+
+def test_a_session_that_was_given_up_is_tried_again_after_a_while() -> None:
+    async def scenario() -> None:
+        bus = SimulatedBus()
+        gateway = Gateway(bus, "gateway-1")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(gateway.run)
+            tasks.start_soon(keep_voice_alive, bus.client("voice-1"))
+            await anyio.sleep(0.1)
+            await gateway.answered()
+            healthy = gateway.bus.append
+
+            async def broken(subject: str, data: bytes, *, last: int) -> int:
+                raise RuntimeError("an adapter with a fault of its own")
+
+            gateway.bus.append = broken  # type: ignore[method-assign]
+            for _ in range(6):
+                gateway.registry._owned[CALL].mailbox.put(Report(ev.FloorPassed(floor="speaking")))
+            await anyio.sleep(5)
+            assert list(gateway.registry.calls) == []
+            gateway.bus.append = healthy  # type: ignore[method-assign]
+            await anyio.sleep(20)
+            assert list(gateway.registry.calls) == []
+            await anyio.sleep(20)
+            assert list(gateway.registry.calls) == [CALL]
+            tasks.cancel_scope.cancel()
+
+    simulate(scenario)

@@ -10,6 +10,7 @@ The living calls are the ``owner.`` keys: their number is derived, never counted
 """
 
 import logging
+import math
 from collections.abc import Callable, Container
 
 import anyio
@@ -27,6 +28,8 @@ from offhook.protocol.errors import Reason, Refusal
 log = logging.getLogger("offhook.registry")
 
 OWNERS = "owner."
+#: Seconds after which a session that was given up is tried again: a call must not be without an owner for good.
+RESPITE = 30.0
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -47,8 +50,9 @@ class Registry:
         self._voices = Watch(bus, VOICES)
         self._owned: dict[str, SessionActor] = {}
         self._released = anyio.Event()
-        #: Calls that are being placed, or whose session was given up: not to be adopted here.
-        self._kept_off: set[str] = set()
+        #: Calls that are not to be adopted here until a time of the loop's clock: those that are being placed, and for
+        #: a while those whose session was given up.
+        self._kept_off: dict[str, float] = {}
         self._closed = False
         self._supervisor: Supervisor
         self._value = msgspec.msgpack.encode(Owner(node))
@@ -75,12 +79,12 @@ class Registry:
         """Start the session of a new call here. Raises ``BusAway``, ``Refusal`` once the registry was closed."""
         if self._closed:
             raise Refusal(Reason.UNAVAILABLE, "The service is going down. Please try again in a minute.")
-        self._kept_off.add(call)
+        self._kept_off[call] = math.inf
         try:
             revision = await self._bus.create(f"{OWNERS}{call}", self._value)
             self._own(call, revision).mailbox.put(Report(offered))
         finally:
-            self._kept_off.discard(call)
+            self._kept_off.pop(call, None)
 
     def close(self) -> None:
         """Take no more calls, and end those that are owned here."""
@@ -121,7 +125,7 @@ class Registry:
         def gave_up(error: Exception) -> None:
             log.error("session given up", extra={"call": call, "why": repr(error)})
             self._disown(call, actor)
-            self._kept_off.add(call)
+            self._kept_off[call] = anyio.current_time() + RESPITE
 
         self._supervisor.start(f"session {call}", run, gave_up=gave_up)
         return actor
@@ -167,7 +171,8 @@ class Registry:
                 log.warning("call was taken from this node", extra={"call": call, "node": self.node})
                 self._drop(call, actor)
             orphan = call not in self._owned if owner.node == self.node else owner.node not in gateways
-            if orphan and call not in self._kept_off:
+            if orphan and self._kept_off.get(call, 0.0) <= anyio.current_time():
+                self._kept_off.pop(call, None)
                 await self._adopt(call, stored)
 
     async def _adopt(self, call: str, stored: Stored) -> None:
