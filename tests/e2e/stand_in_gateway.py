@@ -67,6 +67,10 @@ class StandInGateway:
         assert self._trio is not None and self._out is not None, "the page has no socket"
         trio.from_thread.run_sync(self._out.send_nowait, frame, trio_token=self._trio)
 
+    def close(self, code: int) -> None:
+        """Close the page's socket with that code."""
+        self.say({"type": "close", "code": code})
+
     def wait_heard(self, kind: str) -> Frame:
         """The next frame of that type; others are passed over."""
         while True:
@@ -105,8 +109,8 @@ class StandInGateway:
 
         async def say() -> None:
             async for frame in frames:
-                if frame is None:
-                    await send({"type": "websocket.close", "code": 1011})
+                if frame is None or frame["type"] == "close":
+                    await send({"type": "websocket.close", "code": 1011 if frame is None else frame["code"]})
                     return
                 await send({"type": "websocket.send", "text": json.dumps(frame)})
 

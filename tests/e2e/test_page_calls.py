@@ -161,9 +161,11 @@ def test_the_microphone_is_closed_with_the_call(open_page: OpenPage, stand_in: S
     assert page.evaluate(states) == [["ended", False]]
 
 
-def test_leaving_the_page_hangs_up(open_page: OpenPage, stand_in: StandInGateway) -> None:
+def test_leaving_the_page_before_the_answer_hangs_up(open_page: OpenPage, stand_in: StandInGateway) -> None:
     page = open_page()
-    answer(page, stand_in)
+    call(page, stand_in)
+    stand_in.event("ringing")
+    expect(page.locator("#state")).to_have_text("Ringing…")
     page.goto("about:blank")
     assert stand_in.wait_heard("close")["sessionId"] == SESSION
 

@@ -135,9 +135,9 @@ def test_no_audio_path(open_page: OpenPage, stand_in: StandInGateway) -> None:
     expect_failure(page, "connection_failed", "No audio connection")
 
 
-def test_the_server_goes_away_during_a_call(open_page: OpenPage, stand_in: StandInGateway) -> None:
+def test_the_server_goes_away_before_the_answer(open_page: OpenPage, stand_in: StandInGateway) -> None:
     page = open_page()
-    answer(page, stand_in)
+    call(page, stand_in)
     stand_in.say(None)
     expect_failure(page, "server_gone", "The server cannot be reached")
 

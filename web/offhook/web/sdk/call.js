@@ -66,8 +66,9 @@ export class Call extends EventTarget {
     this.error = null;
     /** Why it ended, in the state `ended`: a word of the server such as `caller_hangup`. */
     this.reason = "";
-    /** Moments of the page's clock, milliseconds; 0 before. */
-    this._answeredAt = 0;
+    /** Moments of the page's clock, milliseconds; a call may be older than its page. @type {number | null} */
+    this._answeredAt = null;
+    /** 0 before the end. */
     this._overAt = 0;
     /** A failure the server named before it ends the call. @type {CallError | null} */
     this._named = null;
@@ -96,12 +97,12 @@ export class Call extends EventTarget {
 
   /** Whole and broken seconds since the agent answered; stands still once the call is over. */
   get seconds() {
-    return this._answeredAt ? ((this._overAt || performance.now()) - this._answeredAt) / 1000 : 0;
+    return this._answeredAt === null ? 0 : ((this._overAt || performance.now()) - this._answeredAt) / 1000;
   }
 
   /** True once the agent has answered, also after the end. */
   get answered() {
-    return this._answeredAt > 0;
+    return this._answeredAt !== null;
   }
 
   /** The id of the call at the gateway; empty before its answer. */
@@ -157,6 +158,7 @@ export class Call extends EventTarget {
       const { url, iceServers } = this._kept;
       const connection = this._connect({ url, iceServers });
       connection.comeBack(this._kept);
+      await loaded();
       const microphone = await this._openSound();
       if (microphone) connection.speak(microphone);
     } catch (thrown) {
@@ -272,7 +274,7 @@ export class Call extends EventTarget {
 
   /** @param {any} data of the event `ended` */
   _ended(data) {
-    if (this._answeredAt && data.duration > 0) this._overAt = this._answeredAt + data.duration * 1000;
+    if (this._answeredAt !== null && data.duration > 0) this._overAt = this._answeredAt + data.duration * 1000;
     const reason = String(data.reason);
     if (reason === "at_capacity") this._fail(new CallError("at_capacity", "no free line"));
     else if (reason === "failed") this._fail(this._named || fromServer({ reason: data.failure }));
@@ -313,7 +315,7 @@ export class Call extends EventTarget {
     if (!state) return false;
     this.state = state;
     if (state !== "connecting" && state !== "ending") clearTimeout(this._limit);
-    if (state === "answered" && !this._answeredAt) this._answeredAt = performance.now();
+    if (state === "answered" && this._answeredAt === null) this._answeredAt = performance.now();
     if (state === "answered" && this._connection) this._connection.hold();
     if (state !== "answered") this._setFloor(null);
     this._emit("state", state);
@@ -344,6 +346,14 @@ export class Call extends EventTarget {
   _emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+/** Resolves when the page has loaded; it would not, as long as it waits for the agent's first sound. */
+function loaded() {
+  return new Promise((resolve) => {
+    if (document.readyState === "complete") resolve(null);
+    else addEventListener("load", resolve, { once: true });
+  });
 }
 
 /** A fresh id of this call: an offer that is repeated with it makes no second call. */
