@@ -194,6 +194,8 @@ class AgentActor:
 
     def _mute(self) -> None:
         self._report_caller()
+        # An utterance on its way to words would be reported a second time when it arrives.
+        self._ear.shut()
         self._take(tv.Muted())
 
     def _hear_voice(self, speaking: bool, at: float) -> None:
@@ -205,6 +207,8 @@ class AgentActor:
             self._take(tv.VoiceEnded())
 
     def _hear_words(self, heard: Heard | None) -> None:
+        if self.turn.state is TurnState.SILENT:
+            return
         if heard is None:
             log.warning("recognizer failed", extra={"call": self.call})
             heard = Heard(text="", trusted=False)

@@ -223,7 +223,7 @@ class SimulatedPeer:
         handset = self._handset
         assert handset is not None
         due = math.floor((anyio.current_time() - self._began) / FRAME + 1e-6)
-        if due - self._frames > 2 * BUNCH and (handset.speaks or self._link.sending):
+        if due - self._frames > 2 * BUNCH and handset.present and (handset.speaks or self._link.sending):
             # The process was stopped. What it should have sent meanwhile is sent now, what came is lost.
             self._frames = due - 1
         while self._frames < due:
