@@ -11,7 +11,6 @@ Prints one line per voice and, last, one JSON line with the whole.
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 import anyio
 import numpy
 import soxr
+from measure.figures import Progress, machine, print_result
 
 from offhook.actors.flow_brain import FlowBrain
 from offhook.actors.ports import Recognizer
@@ -250,16 +250,22 @@ def callers(options: argparse.Namespace) -> Iterator[Caller]:
 async def main() -> None:
     """Run the benchmark."""
     options = arguments()
+    before = machine()
+    progress = Progress(len(options.voices.split(",")))
     whole = Tally()
     voices = {}
     async with open_recognizer(workers=1) as recognizer:
         for caller in callers(options):
+            progress.step(f"voice {caller.voice}")
             tally = Tally()
             await converse(recognizer, caller, tally, show=options.show)
             voices[caller.voice] = tally.figures()
+            progress.end()
             print(caller.voice, voices[caller.voice])
             whole.add(tally)
-    print(json.dumps({"noise": options.noise, "opus": options.opus, "all": whole.figures(), "voices": voices}))
+    print("all", whole.figures())
+    line = {"noise": options.noise, "opus": options.opus, "speed": options.speed}
+    print_result("recognition", before, {**line, "all": whole.figures(), "voices": voices})
 
 
 if __name__ == "__main__":
