@@ -1,0 +1,101 @@
+"""Calls whose owner or voice node is gone: each gets one owner, and none waits for a node that will not come back."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+from call_samples import OFFERED
+
+from offhook.actors.lease import Lease
+from offhook.actors.ports import Stored
+from offhook.actors.registry import OWNERS, Owner, Registry
+from offhook.actors.session import Report
+from offhook.protocol import subjects
+from offhook.protocol.call import Call, CallState, EndReason, LogEntry, fold
+from offhook.protocol.call import events as ev
+from offhook.protocol.messages import decode_entry, encode
+from offhook.simulation.bus import SimulatedBus, SimulatedClient
+from offhook.simulation.world import SimulatedClock, run
+
+CALL = "00000000-0000-4000-8000-000000000001"
+
+
+class SlowReader(SimulatedClient):
+    """What it reads of owners is ``lag`` seconds old when it arrives; it counts the calls it made its own."""
+
+    adopted = 0
+    lag = 0.0
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        written = await super().update(key, value, revision=revision)
+        self.adopted += key.startswith(OWNERS)
+        return written
+
+    async def keys(self, prefix: str) -> list[Stored]:
+        found = await super().keys(prefix)
+        if prefix == OWNERS:
+            await anyio.sleep(self.lag)
+        return found
+
+
+@asynccontextmanager
+async def gateways(*clients: SlowReader) -> AsyncIterator[list[Registry]]:
+    registries = [Registry(f"gateway-{n}", bus=client, clock=SimulatedClock()) for n, client in enumerate(clients, 1)]
+    async with anyio.create_task_group() as tasks:
+        for registry in registries:
+            tasks.start_soon(registry.run)
+        yield registries
+        tasks.cancel_scope.cancel()
+
+
+def test_two_nodes_that_see_an_orphan_do_not_both_adopt_it() -> None:
+    async def body() -> None:
+        bus = SimulatedBus()
+        clients = [SlowReader(bus, "gateway-1"), SlowReader(bus, "gateway-2")]
+        # It looks before the other has adopted the call, and acts on what it saw after that.
+        clients[1].lag = 0.75
+        async with gateways(*clients) as registries:
+            await anyio.sleep(2.5)
+            entry = LogEntry(call=CALL, seq=1, at=SimulatedClock().now(), owner=1, event=OFFERED)
+            ghost = bus.client("ghost")
+            await ghost.append(subjects.log(CALL), encode(entry), last=0)
+            await ghost.create(f"{OWNERS}{CALL}", msgspec.msgpack.encode(Owner("ghost")))
+            await anyio.sleep(3)
+            assert sum(client.adopted for client in clients) == 1
+            assert sum(len(registry.calls) for registry in registries) == 1
+
+    run(body)
+
+
+def test_a_call_whose_voice_node_died_ends_and_says_so() -> None:
+    async def body() -> None:
+        bus = SimulatedBus()
+        async with gateways(SlowReader(bus, "gateway-1")) as (registry,):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_hold_lease, bus)
+                await anyio.sleep(1)
+                await registry.place(CALL, OFFERED)
+                for event in (ev.MediaPrepared(sdp="v=0", node="voice-1"), ev.MediaConnected(), ev.AgentAnswered()):
+                    registry._owned[CALL].mailbox.put(Report(event))
+                await anyio.sleep(10)
+                assert (await _state(bus)).state is CallState.ANSWERED
+                tasks.cancel_scope.cancel()
+            await anyio.sleep(20)
+            call = await _state(bus)
+            assert (call.state, call.reason, call.failure) == (CallState.ENDED, EndReason.FAILED, "media_failed")
+
+    run(body)
+
+
+async def _hold_lease(bus: SimulatedBus) -> None:
+    lease = Lease(bus.client("voice-1"), "node.voice.", "voice-1")
+    await lease.join()
+    while True:
+        await anyio.sleep(1)
+        await lease.renew()
+
+
+async def _state(bus: SimulatedBus) -> Call:
+    stored = await bus.client("observer").read_log(subjects.log(CALL))
+    return fold(CALL, [decode_entry(message.subject, message.data) for message in stored])
