@@ -45,6 +45,10 @@ fix: tools docs
     ruff check --fix
     ruff format
 
+# Run thousands of simulated worlds, until one breaks an invariant.
+hunt seeds="10000" *arguments:
+    offhook simulate --seeds {{ seeds }} {{ arguments }}
+
 # Check the types of the browser code (needs Node.js; the product and its tests do not).
 [working-directory: 'web']
 web-check:

@@ -76,9 +76,13 @@ class RandomCaller:
             self.patchy = True
             self.call.vanish()
         with anyio.move_on_after(PATIENCE):
-            await self.call.wait_answer()
+            while not self.call.id and self.call.socket.closed is None:  # noqa: ASYNC110 - a person looks now and then
+                await anyio.sleep(0.1)
         self.id = self.call.id
-        return bool(self.id) and self.call.handset.present
+        if self.id and self.call.handset.present:
+            return True
+        self.call.vanish()
+        return False
 
     async def _connect(self) -> None:
         gateways = [node.name for node in self._world.nodes.values() if node.kind == "gateway" and not node.killed]

@@ -64,6 +64,8 @@ class Handset:
         self._said = anyio.Event()
         self._heard = anyio.Event()
         self._present = True
+        self._answer: str | None = None
+        self._answered = anyio.Event()
         self._voice_until = 0.0
         #: Words the caller has heard, in order.
         self.words: list[str] = []
@@ -72,6 +74,18 @@ class Handset:
         self.wake: Callable[[], None] = lambda: None
         #: Called with each frame of the agent's voice that is heard.
         self.on_voice: Callable[[], None] = lambda: None
+
+    def accept(self, answer: str) -> None:
+        """Take the answer to the offer; of two, the first (a browser refuses the second)."""
+        if self._answer is None:
+            self._answer = answer
+            self._answered.set()
+
+    async def wait_accepted(self, answer: str) -> None:
+        """Wait until the caller has taken this very answer; for ever, if it took another one."""
+        await self._answered.wait()
+        if self._answer != answer:
+            await anyio.sleep_forever()
 
     @property
     def hears_voice(self) -> bool:
@@ -160,8 +174,11 @@ class SimulatedPeer:
     async def answer(self, offer: str) -> str:
         """See ``MediaPeer``."""
         handset = self._engine.handsets[check_offer(offer).ufrag]
-        self._tasks.start_soon(self._run, handset)
-        return offer.replace("a=setup:actpass", "a=setup:passive")
+        self._engine.answers += 1
+        answer = offer.replace("a=setup:actpass", "a=setup:passive")
+        answer = answer.replace("a=ice-ufrag:sim", f"a=ice-ufrag:ans{self._engine.answers}-")
+        self._tasks.start_soon(self._run, handset, answer)
+        return answer
 
     async def add_candidate(self, candidate: AddCandidate) -> None:
         """See ``MediaPeer``."""
@@ -181,7 +198,8 @@ class SimulatedPeer:
         self._wake()
         self._holding = False
 
-    async def _run(self, handset: Handset) -> None:
+    async def _run(self, handset: Handset, answer: str) -> None:
+        await handset.wait_accepted(answer)
         await anyio.sleep(SET_UP)
         self._news.put(PeerConnected())
         self._began = anyio.current_time()
@@ -276,8 +294,9 @@ class SimulatedEngine:
 
     def __init__(self) -> None:
         self.handsets: dict[str, Handset] = {}
-        #: Peers that are open now.
+        #: Peers that are open now, and answers that were ever given.
         self.open = 0
+        self.answers = 0
 
     def register(self, offer: str, handset: Handset) -> None:
         """Make ``handset`` reachable for whoever gets ``offer``."""

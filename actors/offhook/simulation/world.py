@@ -238,6 +238,8 @@ class SimulatedCall:
             self.frames.append(frame)
             self._on_frame(frame)
             self.id = frame["sessionId"] or self.id
+            if frame["type"] == "answer":
+                self.handset.accept(frame["data"]["sdp"])
             if frame["type"] == "event":
                 self.events.append(frame["data"])
             elif frame["type"] == "error":
@@ -435,6 +437,8 @@ async def open_world(
             await world.start_voice(f"voice-{number + 1}")
         for number in range(records):
             world.start_records(f"records-{number + 1}")
-        yield world
-        world.bury()
+        try:
+            yield world
+        finally:
+            world.bury()
         tasks.cancel_scope.cancel()
