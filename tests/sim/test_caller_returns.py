@@ -5,8 +5,22 @@ from typing import Any
 import anyio
 from parrot import Birds
 
-from offhook.protocol.call import EndReason
+from offhook.protocol.call import EndReason, announced
+from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.world import SimulatedCall, World, open_world, run
+
+
+class SlowBus(SimulatedBus):
+    """A bus whose every operation takes its time, so that something can happen between two of them."""
+
+    def client(self, name: str) -> SimulatedClient:
+        return SlowClient(self, name)
+
+
+class SlowClient(SimulatedClient):
+    async def _reach(self) -> SimulatedBus:
+        await anyio.sleep(0.02)
+        return await super()._reach()
 
 
 async def _dial(world: World) -> SimulatedCall:
@@ -54,6 +68,37 @@ def test_the_same_call_goes_on_after_the_socket_is_lost_and_missed_events_arrive
             numbers = [event["seq"] for event in again.events]
             assert numbers == sorted(set(numbers))
             assert (await call.ended()).reason == EndReason.AGENT_COMPLETED
+
+    run(scenario)
+
+
+def test_whenever_the_caller_comes_back_it_is_told_everything_in_order_and_once() -> None:
+    """The log is read and followed without a seam: what happens in between is neither lost nor told early."""
+
+    async def scenario() -> None:
+        async with open_world(Birds(), bus=SlowBus()) as world:
+            call = await _dial(world)
+
+            async def talk() -> None:
+                for word in ("one", "two", "three", "four", "five", "six"):
+                    await call.says(f"hello {word}")
+                    await call.hears(f"you said hello {word}")
+
+            told = list[dict[str, Any]]()
+            here, token = call, _token(call)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(talk)
+                for number in range(120):
+                    await anyio.sleep(0.11 + 0.001 * number)
+                    here.socket.drop()
+                    told += here.events
+                    here, welcome = await _come_back(world, call, token, told[-1]["seq"])
+                    token = welcome["data"]["resumeToken"]
+                    assert here.frames[0]["type"] == "resumed"
+            await anyio.sleep(1)
+            told += here.events
+            log = await world.log(call.id)
+            assert [event["seq"] for event in told] == [seq for seq, _ in announced(call.id, list(log), after=0)]
 
     run(scenario)
 

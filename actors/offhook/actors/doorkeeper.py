@@ -19,6 +19,7 @@ from offhook.actors.ports import (
     Identity,
     KeyTaken,
     Profile,
+    Stored,
     Verifier,
     WrongRevision,
 )
@@ -114,20 +115,32 @@ class Doorkeeper:
         """Only the token of an offer. Raises ``Refusal``."""
         self._verifier.verify(offer.auth_token, origin=origin)
 
-    async def readmit(self, resume: Resume) -> list[LogEntry]:
-        """Let a caller back into its call; returns the call's log. Raises ``Refusal``.
+    async def check_return(self, resume: Resume) -> Stored:
+        """Whether a caller may come back to its call; returns what ``readmit`` needs. Raises ``Refusal``.
 
         Only the token tells whether a session exists: who does not have it learns nothing.
         """
         try:
-            stored = await self._bus.get(_return_key(resume.token))
-            call = None if stored is None else msgspec.msgpack.decode(stored.data, type=_Claim).call
-            if stored is None or call != resume.session:
+            ticket = await self._bus.get(_return_key(resume.token))
+            call = None if ticket is None else msgspec.msgpack.decode(ticket.data, type=_Claim).call
+            if ticket is None or call != resume.session:
                 raise Refusal(Reason.TOKEN_INVALID, "Invalid authentication token")
-            await self._bus.delete(stored.subject, revision=stored.revision)
             if await self._bus.get(f"{OWNERS}{call}") is None:
                 raise Refusal(Reason.SESSION_NOT_FOUND, "The call is over.")
+        except BusAway:
+            raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
+        return ticket
+
+    async def readmit(self, ticket: Stored) -> list[LogEntry]:
+        """Let a caller back into its call, once; returns the call's log so far. Raises ``Refusal``.
+
+        Whoever wants to miss nothing listens to the call first. The ticket is spent last: a caller who is told to try
+        again still has it.
+        """
+        call = msgspec.msgpack.decode(ticket.data, type=_Claim).call
+        try:
             log = await self._bus.read_log(subjects.log(call))
+            await self._bus.delete(ticket.subject, revision=ticket.revision)
         except WrongRevision:
             raise Refusal(Reason.TOKEN_USED, "Invalid authentication token") from None
         except BusAway:

@@ -93,6 +93,8 @@ class SignalingActor:
         self._ticket = ""
         self._candidates: list[IceCandidate] = []
         self._taken_candidates = 0
+        #: Orders that came before the caller was told what it had missed.
+        self._early: list[Envelope] = []
         self._line: CallLine | None = None
         self._tasks: TaskGroup
 
@@ -115,7 +117,10 @@ class SignalingActor:
                 case _Opened(outcome=outcome):
                     await self._settle(outcome)
                 case _Returned() as returned:
-                    await self._welcome_back(returned)
+                    if await self._welcome_back(returned):
+                        return
+                case Envelope() as order if self._state is SocketState.RETURNING:
+                    self._early.append(order)
                 case Envelope() as order:
                     if await self._obey(order):
                         return
@@ -146,7 +151,7 @@ class SignalingActor:
                 self._take_resume(frame)
             case IceCandidate():
                 await self._take_candidate(frame)
-            case Close() if self._state in {SocketState.OPEN, SocketState.OPENING}:
+            case Close() if self._state in {SocketState.OPEN, SocketState.OPENING, SocketState.RETURNING}:
                 await self._socket.close(CloseCode.NORMAL, "closed")
             case Close():
                 self._to_call.report(ev.CallerHungUp())
@@ -220,14 +225,16 @@ class SignalingActor:
             self._ticket = await self._doorkeeper.issue_return_ticket(call)
 
     def _take_resume(self, resume: Resume) -> None:
-        self._state = SocketState.OPENING
+        self._state = SocketState.RETURNING
         self._events = True
 
         async def readmit() -> None:
             letter: _Opened | _Returned
             try:
-                call_log = await self._doorkeeper.readmit(resume)
+                ticket = await self._doorkeeper.check_return(resume)
+                # Listen first, then read what was: nothing is missed in between.
                 await self._open_line(resume.session)
+                call_log = await self._doorkeeper.readmit(ticket)
                 letter = _Returned(resume.session, call_log, resume.seq)
             except Refusal as refusal:
                 letter = _Opened(refusal)
@@ -262,6 +269,7 @@ class SignalingActor:
                 self._line.cut()
             self._line = None
             self._state = SocketState.OPEN
+            self._early.clear()
             self._candidates.clear()
             self._taken_candidates = 0
             await self._refuse(outcome)
@@ -272,8 +280,8 @@ class SignalingActor:
         if outcome.repeated:
             self._to_call.report(ev.OfferRepeated())
 
-    async def _welcome_back(self, returned: _Returned) -> None:
-        """The caller gets the events it missed, then those to come; its other socket is left."""
+    async def _welcome_back(self, returned: _Returned) -> bool:
+        """The caller gets the events it missed, then those to come; its other socket is left. True: all is said."""
         entries = returned.log
         self._call = self._socket.session = returned.call
         self._state = SocketState.ANSWERED
@@ -283,6 +291,11 @@ class SignalingActor:
         for seq, announce in announced(returned.call, entries, after=returned.seen):
             await self._socket.send(encode_event(returned.call, announce.event, seq, announce.data))
         self._to_call.report(ev.CallerReturned(socket=self._id))
+        early, self._early = self._early, []
+        for order in early:
+            if await self._obey(order):
+                return True
+        return False
 
     async def _obey(self, order: Envelope) -> bool:
         """Carry out an order of the session; True when it was the last."""

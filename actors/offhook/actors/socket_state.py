@@ -13,6 +13,8 @@ class SocketState(StrEnum):
     OPEN = "open"
     #: An offer is being looked at.
     OPENING = "opening"
+    #: A caller asks to come back to its call.
+    RETURNING = "returning"
     #: There is a call; its answer has not come yet.
     OFFERED = "offered"
     #: The call's answer was sent.
@@ -23,6 +25,7 @@ class SocketState(StrEnum):
 ALLOWED: dict[SocketState, tuple[type[ClientFrame], ...]] = {
     SocketState.OPEN: (Offer, Resume, Close),
     SocketState.OPENING: (IceCandidate, Close),
+    SocketState.RETURNING: (Close,),
     SocketState.OFFERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
     SocketState.ANSWERED: (IceCandidate, Close, Offer, Info, Text, Dtmf),
 }
@@ -30,6 +33,7 @@ ALLOWED: dict[SocketState, tuple[type[ClientFrame], ...]] = {
 _EXPLAINED = {
     SocketState.OPEN: "there is no call on this connection yet, send an offer first.",
     SocketState.OPENING: "the offer is still being looked at.",
+    SocketState.RETURNING: "wait for 'resumed'.",
     SocketState.OFFERED: "the call is being set up.",
     SocketState.ANSWERED: "the call is up.",
 }
