@@ -1,9 +1,10 @@
 """Decoders of pocketsphinx, ready to use.
 
 A decoder follows one utterance at a time, so there are as many of a kind as utterances of that kind at once. One with
-only the words it needs takes about 3 MB and 10 ms to build; used ones go back to a shelf for the next utterance.
+only the words it needs takes about 7 MB and 10 ms to build; used ones go back to a shelf for the next utterance.
 """
 
+import ctypes
 import math
 import re
 import tempfile
@@ -18,7 +19,7 @@ from pocketsphinx.lm import ArpaBoLM
 
 from offhook.services.speech.lexicon import MODEL, pronunciations, words_in, words_in_grammar
 
-#: Idle small decoders kept per process (about 3 MB each).
+#: Idle small decoders kept per process (about 7 MB each).
 SHELF_LIMIT = 32
 #: Cepstral means a decoder begins with when nothing is known of a speaker (as in the model's feat.params).
 FIRST_MEANS = "41.00,-5.29,-0.12,5.09,2.48,-4.07,-1.37,-1.78,-5.08,-2.05,-6.45,-1.42,1.17"
@@ -126,6 +127,15 @@ class Shelf:
         """Keep the decoder of a finished pass for the next utterance."""
         self._keep(used.kind, used.decoder)
 
+    def shrink(self, copies: int) -> None:
+        """Let go of idle decoders beyond so many of each kind: a crowd that has left needs no more."""
+        before = self._count
+        for idle in self._idle.values():
+            self._count -= len(idle[copies:])
+            del idle[copies:]
+        if self._count < before:
+            _give_back()
+
     def _keep(self, kind: Kind, decoder: Any) -> None:
         self._idle.setdefault(kind, []).append(decoder)
         self._idle.move_to_end(kind)
@@ -133,6 +143,13 @@ class Shelf:
         while self._count > SHELF_LIMIT:
             kind = next(iter(self._idle))
             self._count -= len(self._idle.pop(kind))
+
+
+def _give_back() -> None:
+    """Return freed memory to the system; glibc keeps it otherwise (malloc_trim(3)), other C libraries have no need."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _build(kind: Kind) -> Any:

@@ -35,6 +35,8 @@ SPEECH_FRAMES = 12
 VOICED_SECONDS = 0.06
 #: Audio of one utterance that is listened to, seconds.
 UTTERANCE_LIMIT = 60
+#: Decoders of a kind that are kept when nobody speaks.
+SPARE_DECODERS = 2
 #: Speakers whose cepstral means are kept.
 SPEAKER_LIMIT = 4_096
 
@@ -61,8 +63,9 @@ class Ear:
             self._means.popitem(last=False)
 
     def forget(self, speaker: str) -> None:
-        """The speaker has left."""
+        """The speaker has left, and with it the need for a decoder of its own."""
         self._means.pop(speaker, None)
+        self.shelf.shrink(max(SPARE_DECODERS, len(self._means)))
 
 
 class Hearing:
