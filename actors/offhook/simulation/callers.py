@@ -85,11 +85,15 @@ class RandomCaller:
         return False
 
     async def _connect(self) -> None:
-        gateways = [node.name for node in self._world.nodes.values() if node.kind == "gateway" and not node.killed]
+        while not (gateways := self._gateways()):  # noqa: ASYNC110 - a person tries again
+            await anyio.sleep(0.5)
         self.call = await self._world.connect(gateway=self._chance.choice(gateways))
         self.call.watch(self._see)
         self.handsets.append(self.call.handset)
         self.on_connect()
+
+    def _gateways(self) -> list[str]:
+        return [node.name for node in self._world.nodes.values() if node.kind == "gateway" and not node.killed]
 
     def _see(self, frame: dict[str, Any]) -> None:
         if frame["type"] in {"answer", "resumed"}:

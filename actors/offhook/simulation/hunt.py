@@ -74,8 +74,9 @@ def _explain(error: BaseException) -> str:
     """The innermost of nested groups, and where it came from."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{error!r} at {frame.name}, {PurePath(frame.filename).name}:{frame.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if PurePath(frame.filename).parent.name == "actors"] or frames
+    return f"{error!r} in {ours[-1].name}, {PurePath(ours[-1].filename).name}:{ours[-1].lineno}"
 
 
 class _Hunt:
