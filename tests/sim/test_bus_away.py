@@ -1,56 +1,42 @@
-"""The bus is away for a while: calls that go on go on, new ones are refused, and nobody is taken for dead."""
+"""The bus goes away between two questions that belong together."""
 
 import anyio
-from parrot import Birds
 
-from offhook.protocol.call import EndReason
-from offhook.simulation.world import World, open_world, run
-
-
-def cut(world: World, away: bool) -> None:
-    for node in world.nodes.values():
-        node.bus.away = away
+from offhook.actors.lease import GATEWAYS, Lease
+from offhook.actors.ports import BusAway, Stored
+from offhook.simulation.bus import SimulatedBus, SimulatedClient
+from offhook.simulation.world import run
 
 
-def test_an_offer_is_refused_and_taken_once_the_bus_is_back() -> None:
+class Stutter(SimulatedClient):
+    """Loses the answer to its first write, and then fails to read once."""
+
+    failures = 2
+
+    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
+        revision = await super().create(key, value, ttl=ttl)
+        self._fail()
+        return revision
+
+    async def get(self, key: str) -> Stored | None:
+        self._fail()
+        return await super().get(key)
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise BusAway("the answer was lost")
+
+
+def test_a_node_joins_though_the_answer_is_lost_and_the_bus_goes_away_again() -> None:
     async def scenario() -> None:
-        async with open_world(Birds()) as world:
-            cut(world, True)
-            call = await world.dial("parrot")
-            assert [(error["code"], error["reason"]) for error in call.errors] == [("HANDLER_ERROR", "unavailable")]
-            assert call.socket.closed is None
-            cut(world, False)
-            call.socket.send_frame(world.offer(call, "parrot"))
-            await call.hears("parrot")
-
-    run(scenario)
-
-
-def test_a_call_goes_on_without_the_bus_and_its_record_is_complete() -> None:
-    async def scenario() -> None:
-        async with open_world(Birds()) as world:
-            with anyio.fail_after(300):
-                await talk(world)
-
-    async def talk(world: World) -> None:
-        call = await world.dial("parrot")
-        await call.hears("parrot")
-        await anyio.sleep(1)
-        cut(world, True)
-        await call.says("one")
-        await call.hears("you said one")
-        # Longer than a lease lasts, and the gateway is back first: it did not see, so it must not judge yet.
-        await anyio.sleep(8)
-        world.nodes["gateway-1"].bus.away = False
-        await anyio.sleep(1.5)
-        cut(world, False)
-        await anyio.sleep(8)
-        await call.says("two")
-        await call.hears("you said two")
-        call.hang_up()
-        record = await call.ended()
-        assert record.reason == EndReason.CALLER_HANGUP
-        said = [line.text for line in record.transcript if line.role == "caller"]
-        assert said == ["one", "two"]
+        bus = SimulatedBus()
+        client = Stutter(bus, "gateway-1")
+        lease = Lease(client, GATEWAYS, "gateway-1")
+        with anyio.fail_after(5):
+            await lease.join()
+        await lease.renew()
+        assert client.failures == 0
+        assert GATEWAYS + "gateway-1" in bus.kept
 
     run(scenario)

@@ -45,19 +45,22 @@ class Lease:
         """Take the lease; waits for the bus."""
         while True:
             try:
-                self._revision = await self._bus.create(self._key, self._value())
+                self._revision = await self._take(self._value())
             except BusAway:
                 await anyio.sleep(0.5)
-            except KeyTaken:
-                # Our own write, whose answer was lost: nobody else uses this name.
-                stored = await self._bus.get(self._key)
-                self._revision = stored.revision if stored else 0
-                return
             else:
                 return
 
     def _value(self) -> bytes:
         return msgspec.msgpack.encode(self._load())
+
+    async def _take(self, value: bytes) -> int:
+        try:
+            return await self._bus.create(self._key, value)
+        except KeyTaken:
+            # Our own write, whose answer was lost: nobody else uses this name.
+            stored = await self._bus.get(self._key)
+            return stored.revision if stored else 0
 
     async def renew(self) -> None:
         """Show that the node lives. Raises ``Evicted``, ``BusAway``."""
