@@ -37,7 +37,7 @@ class Repair {
     if (!this.needed) return;
     clearTimeout(this._timer);
     this._timer = window.setTimeout(() => this.again(), this._pause * (0.7 + 0.6 * Math.random()));
-    this._pause = Math.min(2 * this._pause, LONGEST_PAUSE);
+    this._pause = Math.min(1.5 * this._pause, LONGEST_PAUSE);
   }
 
   mended() {
