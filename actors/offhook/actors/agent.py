@@ -302,7 +302,8 @@ class AgentActor:
 
     def _resume_speech(self) -> None:
         self._mouth.resume()
-        self._take(tv.PlaybackResumed())
+        # The line may have come to its end in the same moment as the voice that seemed to interrupt it.
+        self._take(tv.PlaybackEnded() if self._mouth.played else tv.PlaybackResumed())
 
     def _cut_speech(self) -> None:
         self._drop_thought()

@@ -65,6 +65,8 @@ class Mouth:
         self._tasks = tasks
         #: Number of the line that is spoken or was spoken last; news of an earlier one are stale.
         self.number = 0
+        #: True once the line that was spoken last was played to its end.
+        self.played = False
         self._scope: anyio.CancelScope | None = None
         self._sentences: Mailbox[str | None]
         self._marks: list[_Mark] = []
@@ -75,6 +77,7 @@ class Mouth:
         """Begin a line."""
         self.cut()
         self.number += 1
+        self.played = False
         self._marks, self._spoken, self._began = [], "", None
         self._sentences = Mailbox(64)
         self._scope = anyio.CancelScope()
@@ -124,6 +127,7 @@ class Mouth:
                 except SpeechFailed:
                     failed = True
             await self._link.wait_drained()
+            self.played = True
             self._tell(SpeechPlayed(number, failed))
 
     async def _utter(self, sentence: str) -> None:
