@@ -12,7 +12,6 @@ from offhook.protocol import subjects
 from offhook.protocol.call import effects as do
 from offhook.protocol.messages import TO_AGENT, Envelope, encode
 from offhook.protocol.speech import EAR_FRAME
-from offhook.protocol.turn import TurnState
 from offhook.simulation.bus import SimulatedBus
 from offhook.simulation.speech import SimulatedDetector, SimulatedRecognizer, SimulatedSynthesizer, noise
 from offhook.simulation.world import SimulatedClock, run
@@ -22,6 +21,10 @@ CALL = "6f1c2d3e-0000-4000-8000-00000000000b"
 
 def _think(tools: Toolbox) -> Brain:
     return Parrot(tools)
+
+
+def floor(agent: AgentActor) -> str:
+    return agent.turn.state.value
 
 
 async def _no_tool(name: str, arguments: str, use: str) -> str:
@@ -50,7 +53,7 @@ def test_a_noise_in_the_moment_in_which_a_line_ends_leaves_the_floor_to_the_call
             await anyio.sleep(0.1)
             await bus.publish(subject, encode(Envelope(call=CALL, owner=1, seq=1, body=do.StartAgent())))
             await anyio.sleep(0.1)
-            assert agent.turn.state is TurnState.SPEAKING
+            assert floor(agent) == "speaking"
             while link.queued > 480:
                 link.take()
                 await anyio.sleep(0.02)
@@ -58,11 +61,11 @@ def test_a_noise_in_the_moment_in_which_a_line_ends_leaves_the_floor_to_the_call
             await anyio.lowlevel.checkpoint()
             link.take()
             await anyio.sleep(0.02)
-            assert agent.turn.state is TurnState.INTERRUPTED
+            assert floor(agent) == "interrupted"
             for _ in range(40):
                 link.hear(bytes(EAR_FRAME))
                 await anyio.sleep(0.02)
-            assert agent.turn.state is TurnState.LISTENING
+            assert floor(agent) == "listening"
             tasks.cancel_scope.cancel()
 
     run(scenario)

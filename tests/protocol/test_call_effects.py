@@ -76,20 +76,20 @@ def test_who_comes_back_to_a_hold_is_told_so() -> None:
 
 def test_a_line_is_announced_with_all_that_is_known_of_it() -> None:
     said = ev.Said(role="agent", text="hello", line=3, began=1, ended=2, interrupted=True)
-    data = {"role": "agent", "text": "hello", "line": 3, "interrupted": True}
+    data: dict[str, do.Scalar] = {"role": "agent", "text": "hello", "line": 3, "interrupted": True}
     assert effects_of(State.ANSWERED, said) == [do.Announce(event="transcript", data=data)]
 
 
 def test_info_for_the_page() -> None:
     info = ev.InfoSent(name="mood", data='"happy"')
-    data = {"name": "mood", "data": '"happy"'}
+    data: dict[str, do.Scalar] = {"name": "mood", "data": '"happy"'}
     assert effects_of(State.ANSWERED, info) == [do.Announce(event="info", data=data)]
 
 
 def test_the_end_is_announced_with_its_reason_and_duration() -> None:
     call = call_in(State.ENDING)
     _, effects = step(call, ev.MediaClosed(), NOW)
-    data = {"reason": "caller_hangup", "duration": 50.0}
+    data: dict[str, do.Scalar] = {"reason": "caller_hangup", "duration": 50.0}
     assert effects == [do.Announce(event="ended", data=data), do.EndSignaling(reason="caller_hangup")]
 
 
