@@ -21,7 +21,7 @@ from measure.figures import Progress, machine, print_result, row, summary
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "wire"))
 from gateway_client import open_client
-from usage import Usage, usage_below
+from usage import Usage, tasks_of, usage_below
 from wire_stage import Stage
 
 #: Seconds for idle threads and sockets to go.
@@ -69,7 +69,7 @@ async def soak(stage: Stage, sequence: int, at_once: int) -> dict[str, Any]:
     progress.step("warm-up")
     await Soak(stage, goodbye).call()
     await anyio.sleep(SETTLE)
-    before = usage_below(stage.process.pid)
+    before, tasks_before = usage_below(stage.process.pid), tasks_of(stage)
     one_by_one, together = Soak(stage, goodbye), Soak(stage, goodbye)
     for number in range(sequence):
         progress.step(f"call {number + 1} of {sequence}")
@@ -82,10 +82,13 @@ async def soak(stage: Stage, sequence: int, at_once: int) -> dict[str, Any]:
     progress.step("settling")
     await anyio.sleep(SETTLE)
     after, owned = usage_below(stage.process.pid), len(await stage.keys("owner."))
+    tasks_after = tasks_of(stage)
     progress.end()
     _show_usage(before, during, after)
+    for role, count in tasks_after.items():
+        print(f"tasks of {role}: {tasks_before[role]} before, {count} after")
     print(f"\nleases of calls left: {owned}")
-    figures: dict[str, Any] = {"owner_keys_left": owned}
+    figures: dict[str, Any] = {"owner_keys_left": owned, "tasks": {"before": tasks_before, "after": tasks_after}}
     for name, calls in (("one by one", one_by_one), ("at once", together)):
         print(row(f"{name}: offer to audio", calls.setup, "s", 3))
         print(row(f"{name}: whole call", calls.length, "s"))

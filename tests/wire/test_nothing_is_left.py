@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import anyio
 import pytest
 from gateway_client import open_client
-from usage import usage_below
+from usage import tasks_of, usage_below
 from wire_stage import Speak, Stage
 
 pytestmark = pytest.mark.anyio
@@ -89,10 +89,12 @@ async def test_calls_leave_nothing_behind(fresh: Stage, speak: Speak) -> None:
     await many(fresh, speak, one_by_one=1, at_once=5)
     await anyio.sleep(12)
     before, nodes = held(fresh), (await fresh.keys("node.")).keys()
+    tasks = tasks_of(fresh)
     await many(fresh, speak, one_by_one=10, at_once=5)
     with anyio.move_on_after(PATIENCE):
         while grown(before, held(fresh)):
             await anyio.sleep(0.5)
     assert grown(before, held(fresh)) == {}
+    assert {role: count for role, count in tasks_of(fresh).items() if count > tasks[role]} == {}
     assert (await fresh.keys("node.")).keys() == nodes
     assert await fresh.keys("owner.") == {}

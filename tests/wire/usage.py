@@ -1,8 +1,18 @@
-"""What a running product holds, from /proc (Linux): processes, threads, open files, memory, role by role."""
+"""What a running product holds, role by role: processes, threads, open files, memory from /proc (Linux), and tasks.
 
+A role tells its tasks in its log when it gets SIGUSR1.
+"""
+
+import os
+import re
+import signal
+import time
 from pathlib import Path
 
 import msgspec
+from product import Product
+
+ROLES = ("gateway", "voice", "records", "api")
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -61,3 +71,21 @@ def _usage(pid: int) -> Usage:
     status = {words[0].rstrip(":"): words[1] for words in lines if len(words) > 1}
     files = len(list((folder / "fd").iterdir()))
     return Usage(1, int(status["Threads"]), files, round(int(status.get("VmRSS", 0)) / 1024, 1))
+
+
+def tasks_of(product: Product) -> dict[str, int]:
+    """Tasks that live in the loop of each role."""
+    roles = {name: pid for name, pid in product.processes().items() if name in ROLES}
+    known = len(_told(product))
+    for pid in roles.values():
+        os.kill(pid, signal.SIGUSR1)
+    for _ in range(100):
+        told = _told(product)[known:]
+        if len(told) == len(roles):
+            return {role: int(count) for role, count in sorted(told)}
+        time.sleep(0.05)
+    raise AssertionError(f"not every role told its tasks: {told}")
+
+
+def _told(product: Product) -> list[tuple[str, str]]:
+    return re.findall(r"\[(\w+)\] tasks living +tasks=(\d+)", product.log.read_text())

@@ -4,6 +4,8 @@ Both ways meet in SIGTERM: a thread that watches stdin turns its end into the si
 thing, whatever loop it runs on, and a role that has not come as far as its loop ends at once.
 """
 
+import asyncio
+import logging
 import os
 import signal
 import threading
@@ -13,6 +15,10 @@ from contextlib import asynccontextmanager
 
 import anyio
 import anyio.abc
+import sniffio
+import trio
+
+log = logging.getLogger("offhook.lifetime")
 
 #: Seconds a role has to end in good order after its starter is gone; then it is killed.
 GRACE = 3.0
@@ -55,6 +61,24 @@ async def stop_signal() -> AsyncIterator[anyio.Event]:
 
 
 async def wait_stopped() -> None:
-    """Wait until this process is asked to end. Works on asyncio, uvloop and trio, in the main thread."""
-    async with stop_signal() as stopped:
+    """Wait until this process is asked to end. Works on asyncio, uvloop and trio, in the main thread.
+
+    Meanwhile SIGUSR1 has it log how many tasks live in its loop, for operators who look for a leak.
+    """
+    async with stop_signal() as stopped, anyio.create_task_group() as tasks:
+        await tasks.start(_tell_tasks)
         await stopped.wait()
+        tasks.cancel_scope.cancel()
+
+
+async def _tell_tasks(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
+        task_status.started()
+        async for _ in signals:
+            log.warning("tasks living", extra={"tasks": _living_tasks()})
+
+
+def _living_tasks() -> int:
+    if sniffio.current_async_library() == "trio":
+        return trio.lowlevel.current_statistics().tasks_living
+    return len(asyncio.all_tasks())
