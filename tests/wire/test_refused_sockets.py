@@ -105,13 +105,12 @@ def forged(
     return jwt.encode(left, secret, algorithm=algorithm, headers={"kid": signing.kid, **(headers or {})})
 
 
-NOW = time.time()
 TOKENS: list[tuple[str, Callable[[Stage], str | None], str]] = [
     ("none", lambda _: None, "token_missing"),
     ("empty", lambda _: "", "token_missing"),
     ("malformed", lambda _: "abc", "token_invalid"),
     ("expired", lambda stage: stage.new_token(ttl=-1), "token_expired"),
-    ("not valid yet", lambda stage: forged(stage, nbf=int(NOW) + 600), "token_not_yet_valid"),
+    ("not valid yet", lambda stage: forged(stage, nbf=int(time.time()) + 600), "token_not_yet_valid"),
     ("of another key", lambda stage: forged(stage, key="k" * 32), "token_invalid"),
     ("without a signature", lambda stage: forged(stage, algorithm="none"), "token_invalid"),
     ("with another algorithm", lambda stage: forged(stage, algorithm="HS512", key="k" * 64), "token_invalid"),
@@ -155,3 +154,9 @@ async def test_a_token_for_an_agent_that_is_gone(stage: Stage, good_sdp: str) ->
     async with open_client(stage.signaling) as client:
         await client.offer(stage.new_token("nobody"), sdp=good_sdp)
         assert await client.wait_error() == ("INVALID_ARGUMENT", "agent_not_found")
+
+
+async def test_a_token_may_have_any_id(stage: Stage, good_sdp: str) -> None:
+    async with open_client(stage.signaling) as client:
+        await client.offer(forged(stage, jti="an id > with . spaces *"), sdp=good_sdp)
+        await client.wait_frame("answer")

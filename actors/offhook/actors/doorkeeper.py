@@ -81,11 +81,11 @@ class Doorkeeper:
         """Open ``call`` for a checked offer, or find the call it has opened before. Raises ``Refusal``."""
         try:
             if offer.call_sid is not None:
-                sid = hashlib.sha256(f"{grant.workspace}\0{offer.call_sid}".encode()).hexdigest()
-                before = await self._claim(f"claim.sid.{sid}", call, ttl=REMEMBERED)
+                known = _key("sid", grant.workspace, offer.call_sid)
+                before = await self._claim(known, call, ttl=REMEMBERED)
                 if before is not None:
                     return await self._admit_again(before)
-            spent = f"claim.token.{grant.token}"
+            spent = _key("token", grant.workspace, grant.token)
             if not grant.reusable and await self._claim(spent, call, ttl=self._left(grant)) is not None:
                 raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
             await self._registry.place(call, _offered(offer, grant, profile))
@@ -182,8 +182,13 @@ class Doorkeeper:
         return None
 
 
+def _key(kind: str, *parts: str) -> str:
+    """A key of the bus, whatever characters the parts have."""
+    return f"claim.{kind}.{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}"
+
+
 def _return_key(token: str) -> str:
-    return f"claim.return.{hashlib.sha256(token.encode()).hexdigest()}"
+    return _key("return", token)
 
 
 def _offered(offer: Offer, grant: Grant, profile: Profile) -> ev.Offered:
