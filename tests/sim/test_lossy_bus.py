@@ -6,7 +6,7 @@ from parrot import Birds
 from offhook.protocol import subjects
 from offhook.protocol.call import EndReason
 from offhook.protocol.call import effects as do
-from offhook.protocol.messages import decode_envelope
+from offhook.protocol.messages import CallerTyped, Envelope, decode_envelope, encode
 from offhook.simulation.bus import SimulatedBus
 from offhook.simulation.world import open_world, run
 
@@ -74,5 +74,24 @@ def test_an_offer_that_two_nodes_take_is_served_by_one() -> None:
             assert call.handset.words == ["Hello,", "this", "is", "the", "parrot."]
             await call.says("hello")
             await call.hears("you said hello")
+
+    run(scenario)
+
+
+def test_typed_words_that_come_twice_count_once() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await world.dial("parrot")
+            await call.hears("parrot")
+            await anyio.sleep(1)
+            bus = world.bus.client("somebody")
+            typed = encode(Envelope(call=call.id, source="socket 1", number=1, body=CallerTyped("hello")))
+            await bus.publish(subjects.agent(call.id), typed)
+            await call.hears("you said hello")
+            await bus.publish(subjects.agent(call.id), typed)
+            await anyio.sleep(3)
+            record = await world.record(call.id)
+            assert record is not None
+            assert [line.text for line in record.transcript if line.role == "caller"] == ["hello"]
 
     run(scenario)

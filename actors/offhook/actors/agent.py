@@ -75,6 +75,7 @@ class AgentActor:
         self._detector = detector
         self._mailbox: Mailbox[Letter] = Mailbox()
         self._rung = False
+        self._passed_on: set[tuple[str, int]] = set()
         self._entered = 0.0
         self._opened = False
         #: What the caller said and was not answered yet, and when (seconds of the loop's clock).
@@ -172,6 +173,8 @@ class AgentActor:
             case do.StopAgent():
                 self._mute()
                 return True
+            case CallerTyped() | CallerDialed() | InfoReceived() if self._is_repeated(envelope):
+                log.debug("passed on twice", extra={"call": self.call})
             case CallerTyped(text=text) | CallerDialed(digit=text):
                 self._heard = Heard(text=text)
                 self._voice_began = self._voice_ended = anyio.current_time()
@@ -180,6 +183,13 @@ class AgentActor:
                 if self._mind is not None and isinstance(self._mind.brain, Informed):
                     self._mind.brain.inform(name, data)
         return False
+
+    def _is_repeated(self, envelope: Envelope) -> bool:
+        """What is passed on past the session can come twice, and in another order."""
+        known = (envelope.source, envelope.number)
+        repeated = envelope.number > 0 and known in self._passed_on
+        self._passed_on.add(known)
+        return repeated
 
     def _begin_or_go_on(self) -> None:
         """Take the floor's table out of silence; orders are repeated, so this may be nothing new."""

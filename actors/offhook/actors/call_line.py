@@ -27,6 +27,7 @@ class CallLine:
         self._bus = bus
         self._socket = socket
         self._take = take
+        self._passed = 0
         self._scope = anyio.CancelScope()
         self._reporter: Reporter
 
@@ -57,8 +58,10 @@ class CallLine:
             await self._reporter.wait_confirmed()
 
     async def pass_on(self, subject: str, body: Aside) -> None:
-        """Send something that does not touch the call's state, at most once."""
+        """Send something that does not touch the call's state, at most once; numbered, so that it counts once."""
+        self._passed += 1
+        envelope = Envelope(call=self.call, source=f"socket {self._socket}", number=self._passed, body=body)
         try:
-            await self._bus.publish(subject, encode(Envelope(call=self.call, body=body)))
+            await self._bus.publish(subject, encode(envelope))
         except BusAway:
             log.warning("frame lost, the bus is away", extra={"call": self.call})

@@ -98,6 +98,7 @@ class MediaActor:
         self._node = node
         self._mailbox: Mailbox[Letter] = Mailbox()
         self._count = 0
+        self._digits = 0
         self._connections: list[_Connection] = []
         self._echo = False
         self._holding = False
@@ -154,7 +155,8 @@ class MediaActor:
                 (connection.peer.hold if holding else connection.peer.resume)()
 
     async def _pass_digit(self, digit: str) -> None:
-        envelope = Envelope(call=self.call, body=CallerDialed(digit))
+        self._digits += 1
+        envelope = Envelope(call=self.call, source=f"media {self._node}", number=self._digits, body=CallerDialed(digit))
         try:
             await self._bus.publish(subjects.agent(self.call), encode(envelope))
         except BusAway:
