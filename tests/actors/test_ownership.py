@@ -14,7 +14,7 @@ from offhook.actors.session import OwnershipLost, Report, SessionActor
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState, LogEntry
 from offhook.protocol.call import events as ev
-from offhook.protocol.messages import decode_entry
+from offhook.protocol.messages import decode_entry, encode
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.world import SimulatedClock
 
@@ -286,6 +286,33 @@ def test_a_session_that_was_given_up_is_tried_again_after_a_while() -> None:
             assert list(gateway.registry.calls) == []
             await anyio.sleep(20)
             assert list(gateway.registry.calls) == [CALL]
+            tasks.cancel_scope.cancel()
+
+    simulate(scenario)
+
+
+def test_what_the_owner_before_wrote_after_the_takeover_is_not_missed() -> None:
+    """The new owner has only read; the old one, not told yet, appends once more: nothing has fenced it off."""
+
+    async def scenario() -> None:
+        bus = SimulatedBus()
+        client = bus.client("observer")
+        subject = subjects.log(CALL)
+
+        async def write(seq: int, event: ev.Event, last: int) -> int:
+            entry = LogEntry(call=CALL, seq=seq, at=SimulatedClock().now(), owner=1, event=event)  # type: ignore[arg-type]
+            return await client.append(subject, encode(entry), last=last)
+
+        revision = 0
+        for number, event in enumerate((OFFER, *UP), start=1):
+            revision = await write(number, event, revision)
+        actor = SessionActor(CALL, bus=bus.client("gateway-2"), clock=SimulatedClock(), owner=2)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(actor.run)
+            await anyio.sleep(0.2)
+            await write(5, ev.MediaLost(), revision)
+            await anyio.sleep(3)
+            assert actor.call.state.value == "reconnecting"
             tasks.cancel_scope.cancel()
 
     simulate(scenario)

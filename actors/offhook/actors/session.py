@@ -72,6 +72,8 @@ class SessionActor:
         self._taken: dict[str, tuple[int, bool]] = {}
         self._repeat_after = REPEAT
         self._repeat_at = 0.0
+        #: True once this owner has written: from then on the log refuses every earlier one.
+        self._fenced = False
 
     async def run(self) -> None:
         """Rebuild the call from its log, then take events until it has ended. Raises ``OwnershipLost``."""
@@ -92,6 +94,9 @@ class SessionActor:
         try:
             while self.call.state is not CallState.ENDED:
                 if (report := await self._next()) is None:
+                    if not self._fenced:
+                        # The owner before us may have written after we read.
+                        await self._rebuild()
                     await self._repeat_orders()
                 else:
                     await self._take(report)
@@ -224,6 +229,7 @@ class SessionActor:
         while True:
             try:
                 self._revision = await self._bus.append(subject, data, last=self._revision)
+                self._fenced = True
             except BusAway:
                 log.warning("log waits for the bus", extra={"call": self.call.id})
                 await anyio.sleep(0.5)
