@@ -178,3 +178,16 @@ def test_an_ice_restart_is_refused_with_what_to_do() -> None:
             await call.hears("you said hello")
 
     run(scenario)
+
+
+def test_a_call_sid_is_free_again_when_no_call_came_of_it() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            await world.dial("parrot#1")
+            refused = await world.dial("parrot#1", callSid="mine")
+            assert refused.errors[0]["reason"] == "token_used"
+            call = await world.dial("parrot#2", callSid="mine")
+            assert call.errors == []
+            await call.hears("parrot")
+
+    run(scenario)

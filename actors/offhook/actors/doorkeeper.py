@@ -79,19 +79,28 @@ class Doorkeeper:
 
     async def admit(self, offer: Offer, call: str, grant: Grant, profile: Profile) -> Admitted:
         """Open ``call`` for a checked offer, or find the call it has opened before. Raises ``Refusal``."""
+        known = None if offer.call_sid is None else _key("sid", grant.workspace, offer.call_sid)
         try:
-            if offer.call_sid is not None:
-                known = _key("sid", grant.workspace, offer.call_sid)
+            if known is not None:
                 before = await self._claim(known, call, ttl=REMEMBERED)
                 if before is not None:
                     return await self._admit_again(before)
             spent = _key("token", grant.workspace, grant.token)
             if not grant.reusable and await self._claim(spent, call, ttl=self._left(grant)) is not None:
+                if known is not None:
+                    await self._give_back(known, call)
                 raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
             await self._registry.place(call, _offered(offer, grant, profile))
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
         return Admitted(call, repeated=False)
+
+    async def _give_back(self, key: str, call: str) -> None:
+        """No call came of it: the claim is free for the caller's next try."""
+        stored = await self._bus.get(key)
+        if stored is not None and msgspec.msgpack.decode(stored.data, type=_Claim).call == call:
+            with contextlib.suppress(WrongRevision):
+                await self._bus.delete(key, revision=stored.revision)
 
     async def _admit_again(self, call: str) -> Admitted:
         if await self._bus.get(f"{OWNERS}{call}") is None:
