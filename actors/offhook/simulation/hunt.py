@@ -24,7 +24,7 @@ from offhook.protocol.call import events as ev
 from offhook.protocol.messages import Envelope, encode
 from offhook.simulation.callers import RandomCaller
 from offhook.simulation.faults import FaultyBus
-from offhook.simulation.invariants import REPLY, REST, Violation, Watcher
+from offhook.simulation.invariants import REST, Violation, Watcher
 from offhook.simulation.rehearsal import Rehearsal
 from offhook.simulation.scheduler import run
 from offhook.simulation.timeline import CALLER, Timeline
@@ -340,4 +340,4 @@ class Troublemaker:
                 self._note(f"{node.name} reaches the bus again", node.name)
 
 
-__all__ = ["REPLY", "Outcome", "run_seed"]
+__all__ = ["Outcome", "run_seed"]
