@@ -29,7 +29,8 @@ from offhook.actors.ports import Recognizer
 from offhook.protocol.flow.understanding import understand
 from offhook.protocol.speech import EAR_FRAME, EAR_RATE, Heard, Hints
 from offhook.services.agents import open_agents
-from offhook.services.media.opus import OpusDecoder, OpusEncoder
+from offhook.services.media.encoder import OpusEncoder
+from offhook.services.media.opus import OpusDecoder
 from offhook.services.speech import EndpointDetector, open_recognizer
 
 #: Conversations along the demo's flow, a caller's sentence each: 44 sentences.

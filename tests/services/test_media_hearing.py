@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from offhook.protocol.speech import EAR_FRAME, EAR_RATE, MOUTH_FRAME, MOUTH_RATE
 from offhook.services.media.digits import Digits
+from offhook.services.media.encoder import OpusEncoder
 from offhook.services.media.hearing import MAX_CONCEALED, PATIENCE, Hearing
 from offhook.services.media.hold import HoldMusic, hold_audio
-from offhook.services.media.opus import OpusDecoder, OpusEncoder
+from offhook.services.media.opus import OpusDecoder
 
 
 def packets(count: int) -> list[bytes]:

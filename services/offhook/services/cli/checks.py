@@ -119,7 +119,7 @@ def nats_server() -> Finding:
 def opus() -> Finding:
     """libopus can be called."""
     try:
-        from offhook.services.media.opus import OpusEncoder
+        from offhook.services.media.encoder import OpusEncoder
 
         OpusEncoder(48_000)
     except (ImportError, RuntimeError) as error:

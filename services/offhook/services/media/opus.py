@@ -1,4 +1,4 @@
-"""Opus through libopus itself: mono at any of its rates, with in-band FEC and concealment.
+"""libopus itself, and decoding with it: mono at any of its rates, with in-band FEC and concealment.
 
 The wheel of PyAV carries the library; calling it directly costs a third of going through FFmpeg's frames and
 resampler, and gives what FFmpeg hides: loss concealment, forward error correction, and encoding at 24 kHz without a
@@ -24,13 +24,8 @@ OpusDecoder *opus_decoder_create(int32_t rate, int channels, int *error);
 int opus_decode(OpusDecoder *decoder, const unsigned char *data, int32_t size, int16_t *pcm, int samples, int fec);
 void opus_decoder_destroy(OpusDecoder *decoder);
 """
-_VOIP = 2048
-#: opus_defines.h: the requests we make, with our values: bits per second, complexity, FEC on, loss expected (%),
-#: speech.
-_SETTINGS = {4002: 32_000, 4010: 5, 4012: 1, 4014: 10, 4024: 3001}
 #: The longest packet holds 120 ms (RFC 6716 2.1.4).
 _LONGEST = 0.12
-_MAX_PACKET = 1275
 
 ffi = cffi.FFI()
 ffi.cdef(_DECLARATIONS)
@@ -54,29 +49,6 @@ def load_opus() -> Any:
             except OSError:
                 continue
     raise OpusMissing("Install libopus, or PyAV from a wheel.")
-
-
-class OpusEncoder:
-    """Speech to packets: s16le mono at ``rate`` Hz."""
-
-    def __init__(self, rate: int) -> None:
-        self._lib = load_opus()
-        error = ffi.new("int *")
-        self._state = ffi.gc(self._lib.opus_encoder_create(rate, 1, _VOIP, error), self._lib.opus_encoder_destroy)
-        if error[0]:
-            raise OpusMissing(f"opus_encoder_create failed with {error[0]}")
-        for request, value in _SETTINGS.items():
-            self._lib.opus_encoder_ctl(self._state, request, ffi.cast("int", value))
-        self._out = ffi.new("unsigned char[]", _MAX_PACKET)
-
-    def encode(self, pcm: bytes) -> bytes:
-        """One packet for one frame of 20 ms (or another length Opus knows)."""
-        size = self._lib.opus_encode(
-            self._state, ffi.from_buffer("int16_t[]", pcm), len(pcm) // 2, self._out, _MAX_PACKET
-        )
-        if size < 0:
-            raise ValueError(f"opus_encode failed with {size}")
-        return bytes(ffi.buffer(self._out, size))
 
 
 class OpusDecoder:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from struct import pack
 
 from offhook.protocol.speech import MOUTH_FRAME, MOUTH_RATE
-from offhook.services.media.opus import OpusEncoder
+from offhook.services.media.encoder import OpusEncoder
 
 FRAME = 0.02
 #: RTP clock ticks of a frame (48 kHz, RFC 7587 4.1).
