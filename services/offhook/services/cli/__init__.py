@@ -14,6 +14,7 @@ from offhook.protocol.errors import OffhookError
 from offhook.services.cli.agents import agents
 from offhook.services.cli.doctor import doctor
 from offhook.services.cli.history import calls
+from offhook.services.cli.keys import keys
 from offhook.services.cli.replay import dead, replay
 from offhook.services.cli.run import run
 from offhook.services.cli.simulate import simulate
@@ -38,7 +39,7 @@ def offhook() -> None:
     """
 
 
-for command in (up, run, token, calls, replay, dead, agents, doctor, simulate):
+for command in (up, run, token, keys, calls, replay, dead, agents, doctor, simulate):
     offhook.add_command(command)
 
 

@@ -2,8 +2,23 @@
 
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import store_file
+from offhook.services.store.keys import Keys, open_keys
 from offhook.services.store.records import StoreRecords
+from offhook.services.store.replies import Different, InFlight, Replies, Reply
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
 
-__all__ = ["SchemaTooNew", "Store", "StoreRecords", "clean", "open_store", "store_file"]
+__all__ = [
+    "Different",
+    "InFlight",
+    "Keys",
+    "Replies",
+    "Reply",
+    "SchemaTooNew",
+    "Store",
+    "StoreRecords",
+    "clean",
+    "open_keys",
+    "open_store",
+    "store_file",
+]

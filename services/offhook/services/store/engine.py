@@ -1,10 +1,15 @@
 """The connection to the database: one engine, and what SQLite must be told on each connection."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+
+from offhook.protocol.record import RecordsAway
 
 #: How long a connection waits for another one that writes, seconds.
 BUSY_SECONDS = 5.0
@@ -28,6 +33,29 @@ def open_engine(place: str | Path, *, busy: float = BUSY_SECONDS) -> Engine:
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """A connection that writes: all of it or nothing."""
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        yield connection
+
+
+#: Faults of the database and the way to it (a file that is no database comes as a plain DatabaseError); their other
+#: kinds (ProgrammingError, IntegrityError ...) are bugs of ours.
+_OUTSIDE = frozenset({OperationalError, InterfaceError, DatabaseError})
+
+
+@contextmanager
+def away() -> Iterator[None]:
+    """A database that cannot be reached is ``RecordsAway``."""
+    try:
+        yield
+    except DBAPIError as error:
+        if type(error) not in _OUTSIDE:
+            raise
+        raise RecordsAway(f"The database does not answer: {error.orig}") from error
 
 
 def _url(place: str | Path) -> URL:

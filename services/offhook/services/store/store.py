@@ -4,14 +4,13 @@ Synchronous; callers on a loop go through worker threads. Any number of threads 
 """
 
 import base64
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine, Select, bindparam, delete, insert, select, tuple_, update
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from offhook.protocol.call import Call, LogEntry
 from offhook.protocol.record import (
@@ -24,7 +23,6 @@ from offhook.protocol.record import (
     CallSummary,
     OutOfOrder,
     Progress,
-    RecordsAway,
     StateEntered,
     TranscriptLine,
     advance,
@@ -32,7 +30,7 @@ from offhook.protocol.record import (
     summarize,
 )
 from offhook.services.store.cleaning import clean
-from offhook.services.store.engine import WRITES, open_engine
+from offhook.services.store.engine import away, open_engine, transaction
 from offhook.services.store.schema import migrate
 from offhook.services.store.tables import call_log_position, call_states, calls, transcript_lines
 
@@ -47,7 +45,7 @@ def open_store(place: str | Path) -> "Store":
 
     Raises ``RecordsAway``, ``SchemaTooNew``.
     """
-    with _away():
+    with away():
         engine = open_engine(place)
         migrate(engine)
     return Store(engine)
@@ -66,7 +64,7 @@ class Store:
         them), or when another process has just taken it: offer it again.
         """
         entry = clean(entry)
-        with _away(), self._transaction() as connection:
+        with away(), transaction(self._engine) as connection:
             row = connection.execute(_POSITION, {"id": entry.call}).first()
             progress = (
                 Progress(call=Call(id=entry.call))
@@ -94,7 +92,7 @@ class Store:
         if cursor is not None:
             query = query.where(tuple_(calls.c.created_at, calls.c.id) < tuple_(*_read_cursor(cursor)))
         query = query.order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit + 1)
-        with _away(), self._engine.connect() as connection:
+        with away(), self._engine.connect() as connection:
             rows = connection.execute(query).all()
         found = tuple(_struct(row, CallSummary) for row in rows[:limit])
         return CallPage(calls=found, cursor=_cursor(found[-1]) if len(rows) > limit else None)
@@ -104,7 +102,7 @@ class Store:
 
         Raises ``CallNotFound``, ``AmbiguousCall``.
         """
-        with _away(), self._engine.connect() as connection:
+        with away(), self._engine.connect() as connection:
             row = _find(connection, start, exact=exact)
             mine = {"id": row.id}
             states = connection.execute(_STATES, mine).all()
@@ -117,17 +115,12 @@ class Store:
 
     def erase(self, call: str) -> bool:
         """Delete the record of a call; False when there is none."""
-        with _away(), self._transaction() as connection:
+        with away(), transaction(self._engine) as connection:
             return connection.execute(delete(calls).where(calls.c.id == call)).rowcount > 0
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
-            yield connection
 
 
 # Locks the row until the end of the transaction where the database has such locks (SQLite has one for all writers).
@@ -142,21 +135,6 @@ _LINES = (
     .where(transcript_lines.c.call == bindparam("id"))
     .order_by(transcript_lines.c.line)
 )
-
-
-#: Faults of the database and the way to it (a file that is no database comes as a plain DatabaseError); their other
-#: kinds (ProgrammingError, IntegrityError ...) are bugs of ours.
-_OUTSIDE = frozenset({OperationalError, InterfaceError, DatabaseError})
-
-
-@contextmanager
-def _away() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        if type(error) not in _OUTSIDE:
-            raise
-        raise RecordsAway(f"The database does not answer: {error.orig}") from error
 
 
 def _find(connection: Connection, start: str, *, exact: bool) -> Any:

@@ -6,7 +6,7 @@
 from sqlalchemy import JSON, Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 
 #: The migration that makes these tables.
-HEAD = "0001"
+HEAD = "0002"
 
 metadata = MetaData()
 
@@ -68,4 +68,48 @@ call_log_position = Table(
     Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, nullable=False),
     Column("progress", LargeBinary, nullable=False),
+)
+
+#: Keys of workspaces; of the key itself only its hash (``protocol.keys.Key`` has the other fields).
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("workspace", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("domains", JSON, nullable=False),
+    Column("per_minute", Integer),
+    Column("per_day", Integer),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("last_used_at", Double),
+    Column("replaced_by", Text),
+    Index("keys_by_time", "workspace", "created_at", "id"),
+)
+
+#: How many call tokens a key has given on a day (UTC, days since the epoch).
+key_days = Table(
+    "key_days",
+    metadata,
+    Column("key", Text, ForeignKey("keys.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("tokens", Integer, nullable=False),
+)
+
+#: Answers to requests with an ``Idempotency-Key``, sealed with the key that asked; no status yet: in flight.
+replies = Table(
+    "replies",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("begun_at", Double, nullable=False),
+    Column("status", Integer),
+    Column("sealed", LargeBinary),
+    Index("replies_by_time", "begun_at"),
 )

@@ -1,0 +1,173 @@
+"""``offhook keys``: the keys of the workspace."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+import rich_click as click
+from rich.table import Table
+
+from offhook.protocol.errors import OffhookError
+from offhook.protocol.keys import SCOPES, Key, KeyKind, KeyMode, KeyUnfit, MadeKey, NewKey, Scope
+from offhook.services.cli.options import data_option
+
+if TYPE_CHECKING:
+    from offhook.services.store import Keys
+
+#: Most keys that are listed.
+_MOST = 1000
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@click.group()
+def keys() -> None:
+    """Make, list, rotate and revoke keys.
+
+    A secret key (sk_...) stays on your server and can do what its scopes allow. A publishable key (pk_...) stands in
+    your page: it starts calls from the domains it is bound to, and nothing else.
+
+    \b
+        offhook keys create --kind secret --name backend
+        offhook keys create --kind publishable --name site --domain example.com
+    """
+
+
+@keys.command()
+@click.option("--kind", type=click.Choice(["secret", "publishable"]), required=True, help="Which kind of key.")
+@click.option("--name", required=True, help="What people call it, for example the program that uses it.")
+@click.option("--mode", type=click.Choice(["live", "test"]), default="live", show_default=True, help="What it is for.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(SCOPES),
+    help="What a secret key may do; may be repeated. Default: everything.",
+)
+@click.option(
+    "--domain",
+    "domains",
+    multiple=True,
+    metavar="DOMAIN",
+    help="Whose pages may use a publishable key: example.com, *.example.com (one level), http://localhost:3000. "
+    "May be repeated.",
+)
+@click.option("--per-minute", type=click.IntRange(min=1), help="Calls a publishable key starts in a minute at most.")
+@click.option("--per-day", type=click.IntRange(min=1), help="Calls a publishable key starts in a day (UTC) at most.")
+@data_option
+@json_option
+def create(
+    kind: str,
+    name: str,
+    mode: str,
+    scopes: tuple[str, ...],
+    domains: tuple[str, ...],
+    per_minute: int | None,
+    per_day: int | None,
+    data: Path,
+    as_json: bool,
+) -> None:
+    """Make a key and print it. It is not shown again: only its hash is kept."""
+    wanted = NewKey(
+        kind=cast(KeyKind, kind),
+        name=name,
+        mode=cast(KeyMode, mode),
+        scopes=cast(tuple[Scope, ...], scopes),
+        domains=domains,
+        per_minute=per_minute,
+        per_day=per_day,
+    )
+    with _open(data) as (kept, workspace):
+        try:
+            made = kept.create(workspace, wanted)
+        except KeyUnfit as unfit:
+            raise click.UsageError(str(unfit)) from None
+    _show_made(made, as_json=as_json)
+
+
+@keys.command(name="list")
+@data_option
+@json_option
+def list_keys(data: Path, as_json: bool) -> None:
+    """Show the keys, newest first; with --json one object a line."""
+    with _open(data) as (kept, workspace):
+        found = kept.page(workspace, limit=_MOST)
+    if as_json:
+        for key in found:
+            click.echo(msgspec.json.encode(key))
+        return
+    from offhook.services.cli.calls import print_to_text
+
+    click.echo(print_to_text(_table(found)) if found else "There are no keys yet: offhook keys create --help")
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 30 * 86400),
+    default=86400,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the old key counts beside the new one.",
+)
+@data_option
+@json_option
+def rotate(key_id: str, overlap: int, data: Path, as_json: bool) -> None:
+    """Make a key like the one with this ID, and let the old one run out."""
+    with _open(data) as (kept, workspace):
+        made = kept.rotate(workspace, key_id, overlap=overlap)
+    _show_made(made, as_json=as_json)
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@data_option
+@json_option
+def revoke(key_id: str, data: Path, as_json: bool) -> None:
+    """Make a key worthless at once."""
+    with _open(data) as (kept, workspace):
+        key = kept.revoke(workspace, key_id)
+    click.echo(msgspec.json.encode(key) if as_json else f"The key {key.name!r} does not count any more.")
+
+
+@contextmanager
+def _open(data: Path) -> Iterator[tuple["Keys", str]]:
+    """The keys of a data folder and its workspace."""
+    from offhook.services.store import open_keys, store_file
+    from offhook.services.tokens import open_workspace
+
+    try:
+        workspace = open_workspace(data)
+    except OSError as error:
+        raise OffhookError(f"The data folder {data} cannot be used: {error.strerror}.") from None
+    kept = open_keys(store_file(data))
+    try:
+        kept.adopt(workspace.id, workspace.secret_key_hash)
+        yield kept, workspace.id
+    finally:
+        kept.close()
+
+
+def _show_made(made: MadeKey, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(msgspec.json.encode(made))
+        return
+    click.echo(f"Key {made.id} ({made.name}). Copy it now, it is not shown again:\n{made.key}")
+
+
+def _table(found: list[Key]) -> Table:
+    now = time.time()
+    table = Table("id", "kind", "name", "ends with", "for", "last used", "state", box=None)
+    for key in found:
+        state = "revoked" if key.revoked_at else "counts" if key.counts(now) else "run out"
+        used = (
+            "never" if key.last_used_at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(key.last_used_at))
+        )
+        table.add_row(
+            key.id, f"{key.kind} {key.mode}", key.name, key.hint, " ".join(key.domains or key.scopes), used, state
+        )
+    return table

@@ -1,0 +1,88 @@
+"""Answers to requests with an ``Idempotency-Key``, for whoever asks the same again within a day.
+
+An answer may hold a key or a token, and none stands in the store: it is sealed (AES-GCM) with a secret that the caller
+of this has and the store has not.
+"""
+
+import hashlib
+import os
+import time
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Engine, delete, insert, select, update
+
+from offhook.services.store.engine import away, transaction
+from offhook.services.store.tables import replies
+
+#: Seconds for which an answer is known, and after which a request without one is given up.
+KEPT = 86400.0
+IN_FLIGHT = 60.0
+_NONCE = 12
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer that was given."""
+
+    status: int
+    body: bytes
+
+
+class InFlight(msgspec.Struct, frozen=True):
+    """The same request is being answered right now."""
+
+
+class Different(msgspec.Struct, frozen=True):
+    """The key was used with another request."""
+
+
+class Replies:
+    """Answers by id; every method raises ``RecordsAway`` when the database cannot be reached."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def begin(self, id_: str, fingerprint: str, *, secret: str) -> Reply | InFlight | Different | None:
+        """None: the request is yours to answer, then ``finish`` or ``drop``."""
+        now = time.time()
+        with away(), transaction(self._engine) as connection:
+            connection.execute(delete(replies).where(replies.c.begun_at <= now - KEPT))
+            row = connection.execute(select(replies).where(replies.c.id == id_).with_for_update()).first()
+            if row is None:
+                values = {"id": id_, "fingerprint": fingerprint, "begun_at": now}
+                connection.execute(insert(replies), values)
+                return None
+            if row.fingerprint != fingerprint:
+                return Different()
+            if row.status is not None:
+                opened = _open(row.sealed, secret)
+                return Different() if opened is None else Reply(row.status, opened)
+            if row.begun_at > now - IN_FLIGHT:
+                return InFlight()
+            connection.execute(update(replies).where(replies.c.id == id_), {"begun_at": now})
+            return None
+
+    def finish(self, id_: str, reply: Reply, *, secret: str) -> None:
+        """Keep the answer."""
+        nonce = os.urandom(_NONCE)
+        sealed = nonce + AESGCM(_seal_key(secret)).encrypt(nonce, reply.body, None)
+        with away(), transaction(self._engine) as connection:
+            values = {"status": reply.status, "sealed": sealed}
+            connection.execute(update(replies).where(replies.c.id == id_), values)
+
+    def drop(self, id_: str) -> None:
+        """No answer came of it: the next request with this key is the first."""
+        with away(), transaction(self._engine) as connection:
+            connection.execute(delete(replies).where(replies.c.id == id_, replies.c.status.is_(None)))
+
+
+def _seal_key(secret: str) -> bytes:
+    return hashlib.sha256(b"offhook reply\0" + secret.encode("utf-8", "surrogatepass")).digest()
+
+
+def _open(sealed: bytes, secret: str) -> bytes | None:
+    try:
+        return AESGCM(_seal_key(secret)).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+    except InvalidTag:
+        return None
