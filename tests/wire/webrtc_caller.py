@@ -87,6 +87,11 @@ class WebRtcCaller:
         return candidate.host, candidate.port
 
     @property
+    def user(self) -> str:
+        """Its own ICE user."""
+        return str(self._ice.local_username)
+
+    @property
     def _ice(self) -> Any:
         return self._pc.getTransceivers()[0].receiver.transport.transport.iceGatherer._connection
 

@@ -1,6 +1,7 @@
 """Where peers come from: the ``MediaEngine`` port on aiortc."""
 
 import datetime
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -26,7 +27,8 @@ class AiortcEngine:
 
     ``media_address`` is the one address offered to callers: an address of this machine (127.0.0.1 included) or the
     outer one of a NAT that maps ports one to one; None offers every address of the machine. Callers' loopback and
-    private candidates are used only where such an address is offered.
+    private candidates are used only where such an address is offered. ``dropped`` counts the datagrams that the guards
+    of all calls have dropped, by kind (``Drop``).
     """
 
     def __init__(self, media_address: str | None = None) -> None:
@@ -35,6 +37,7 @@ class AiortcEngine:
         self._allow_loopback = any(ip_address(a).is_loopback for a in self._addresses)
         self._allow_private = self._allow_loopback or any(is_private(a) for a in self._addresses)
         self._certificate = RTCCertificate.generateCertificate()
+        self.dropped: Counter[str] = Counter()
 
     @asynccontextmanager
     async def open_peer(self, link: AudioLink, *, echo: bool) -> AsyncIterator[MediaPeer]:
@@ -46,6 +49,7 @@ class AiortcEngine:
             certificate=self._fresh_certificate(),
             allow_loopback=self._allow_loopback,
             allow_private=self._allow_private,
+            dropped=self.dropped,
         )
         failure: Exception | None = None
         try:

@@ -2,25 +2,28 @@
 
 aioice offers every address of the machine except 127.0.0.1 and hands every datagram of every sender on.
 ``GuardedConnection`` replaces the gathering of host candidates and puts a ``Guard`` between each socket and the
-library. It relies on these names of aioice 0.13, and tests cover each: ``StunProtocol``,
-``Connection.request_received``, ``check_state``, ``data_received`` and the attributes ``_protocols``,
-``_nominated``, ``_local_candidates``, ``_local_candidates_start`` and ``_local_candidates_end``.
+library. It relies on these names of aioice 0.13, and tests cover each: ``StunProtocol`` and its ``transactions``,
+``Connection.check_state``, ``data_received`` and the attributes ``_protocols``, ``_nominated``,
+``_local_candidates``, ``_local_candidates_start`` and ``_local_candidates_end``.
 """
 
 import asyncio
 import ipaddress
+import socket
+from collections import Counter
 from typing import Any
 
 import aioice
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
-from aioice.stun import Message
 
 from offhook.protocol.sdp import Candidate
-from offhook.services.media.guard import MAX_QUEUE, Guard
+from offhook.services.media.guard import MAX_QUEUE, Drop, Guard
 
 #: A machine may have many bridges; the first addresses are offered.
 MAX_ADDRESSES = 8
+#: What the kernel may keep for a socket while the loop is busy, bytes; it grants as much as the machine allows.
+RECEIVE_BUFFER = 1 << 20
 
 
 def offered_addresses(media_address: str | None) -> list[str]:
@@ -31,12 +34,15 @@ def offered_addresses(media_address: str | None) -> list[str]:
 
 
 class GuardedConnection(aioice.Connection):
-    """The controlled side of ICE (RFC 8445 6.1.1), with host candidates on ``addresses``."""
+    """The controlled side of ICE (RFC 8445 6.1.1), with host candidates on ``addresses``.
 
-    def __init__(self, addresses: list[str]) -> None:
+    What its guard drops is counted in ``dropped``, too.
+    """
+
+    def __init__(self, addresses: list[str], dropped: Counter[str] | None = None) -> None:
         super().__init__(ice_controlling=False)
         self._addresses = addresses
-        self.guard = Guard(asyncio.get_running_loop().time)
+        self.guard = Guard(self.local_username, self.local_password, asyncio.get_running_loop().time, dropped)
 
     async def gather_candidates(self) -> None:
         """Open one socket per address. Raises ``OSError`` when none can be opened."""
@@ -54,14 +60,14 @@ class GuardedConnection(aioice.Connection):
     async def _open(self, address: str) -> None:
         loop = asyncio.get_running_loop()
         inner = StunProtocol(self)
+        gate = self.guard.wrap(inner, inner.transactions)
         try:
-            transport, _ = await loop.create_datagram_endpoint(lambda: self.guard.wrap(inner), local_addr=(address, 0))
+            transport, _ = await loop.create_datagram_endpoint(lambda: gate, local_addr=(address, 0))
         except OSError:
             # Not an address of this machine: the outer one of a NAT that maps ports one to one.
             everywhere = "::" if ipaddress.ip_address(address).version == 6 else "0.0.0.0"  # noqa: S104
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: self.guard.wrap(inner), local_addr=(everywhere, 0)
-            )
+            transport, _ = await loop.create_datagram_endpoint(lambda: gate, local_addr=(everywhere, 0))
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         inner.local_candidate = aioice.Candidate(
             foundation=candidate_foundation("host", "udp", address),
             component=1,
@@ -91,24 +97,14 @@ class GuardedConnection(aioice.Connection):
     def ask(self) -> None:
         """Check the caller's consent now (RFC 7675 5.1): who lives answers within a round trip."""
         assert self.remote_password is not None
+        password = self.remote_password.encode()
         for pair in self._nominated.values():
             request = self.build_request(pair, nominate=False)
-            request.add_message_integrity(self.remote_password.encode())
+            request.add_message_integrity(password)
+            self.guard.expect(request.transaction_id, password)
             pair.protocol.send_stun(request, pair.remote_addr)
 
     # ── what aioice calls ──────────────────────────────────────────────────────────────────────────────────────
-
-    def request_received(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
-        """A STUN request. Only an authentic one is answered: an error answer to anybody is a reflector for sale."""
-        attributes = message.attributes
-        if (
-            "USERNAME" in attributes
-            and self._valid_username(attributes["USERNAME"])
-            and message.check_message_integrity(self.local_password.encode())
-            and "PRIORITY" in attributes
-            and self.guard.admit(addr)
-        ):
-            super().request_received(message, addr, protocol)
 
     def check_state(self, pair: CandidatePair, state: CandidatePair.State) -> None:
         """A check of ours changed its state; one that succeeded proves its address, too."""
@@ -118,7 +114,11 @@ class GuardedConnection(aioice.Connection):
 
     def data_received(self, data: bytes, component: int) -> None:
         """A datagram that is not STUN. What cannot be worked off is dropped, as the network would do."""
-        if self._queue.qsize() < MAX_QUEUE:
+        if data[0] < 4:
+            self.guard.count(Drop.UNREADABLE)  # a signed check, but aioice cannot read its attributes
+        elif self._queue.qsize() >= MAX_QUEUE:
+            self.guard.count(Drop.QUEUE_FULL)
+        else:
             super().data_received(data, component)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections import deque
+from collections import Counter, deque
 
 import anyio
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -39,11 +39,13 @@ class AiortcPeer:
         certificate: RTCCertificate,
         allow_loopback: bool,
         allow_private: bool,
+        dropped: Counter[str],
     ) -> None:
         self._link: AudioLink | Echo = Echo() if echo else link
         self._addresses = addresses
         self._certificate = certificate
         self._allow = {"allow_loopback": allow_loopback, "allow_private": allow_private}
+        self._dropped = dropped
         self._path: Path | None = None
         self._audio: CallAudio | None = None
         self._offer: Offer | None = None
@@ -62,7 +64,7 @@ class AiortcPeer:
             raise Refusal(Reason.USE_REATTACH, "This connection has its answer; attach a new one to the call.")
         checked = check_offer(offer, **self._allow)
         ssrc = secrets.randbits(32)
-        path = Path(self._addresses, self._certificate, self._rtp, self._rtcp)
+        path = Path(self._addresses, self._certificate, self._rtp, self._rtcp, self._dropped)
         self._path = path
         try:
             transport = await path.open()

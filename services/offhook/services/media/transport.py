@@ -6,7 +6,8 @@ latter we rely on ``start``, ``stop``, ``state``, ``encrypted``, ``_send_rtp``, 
 ``_handle_*_data`` hooks of aiortc 1.16; of the ICE transport it reads ``role``, ``_recv`` and ``_send`` only.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import cast
 
@@ -72,8 +73,15 @@ class _DtlsSide(RTCDtlsTransport):
 class Path:
     """The encrypted path to one caller."""
 
-    def __init__(self, addresses: list[str], certificate: RTCCertificate, on_rtp: OnRtp, on_rtcp: OnRtcp) -> None:
-        self._ice = GuardedConnection(addresses)
+    def __init__(
+        self,
+        addresses: list[str],
+        certificate: RTCCertificate,
+        on_rtp: OnRtp,
+        on_rtcp: OnRtcp,
+        dropped: Counter[str] | None = None,
+    ) -> None:
+        self._ice = GuardedConnection(addresses, dropped)
         self._dtls = _DtlsSide(self._ice, certificate, on_rtp, on_rtcp)
         self._fingerprints = certificate.getFingerprints()
         self._closed = anyio.Event()
@@ -83,6 +91,11 @@ class Path:
     def heard(self) -> float:
         """When the caller was last heard of (the loop's time, seconds)."""
         return self._ice.guard.heard
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """Datagrams that the guard has dropped, by kind (``Drop``)."""
+        return self._ice.guard.dropped
 
     async def open(self) -> list[str]:
         """Open the sockets; returns the lines of SDP that describe this end. Raises ``PathFailed``."""
