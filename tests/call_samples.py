@@ -28,6 +28,8 @@ _SAMPLES: dict[type[ev.Event], Callable[[Call], CallEvent]] = {
     ev.InfoSent: lambda _: ev.InfoSent(name="mood", data='"happy"'),
     ev.ToolCalled: lambda _: ev.ToolCalled(id="c:1", name="book", arguments="{}"),
     ev.ToolReturned: lambda _: ev.ToolReturned(id="c:1", result="{}"),
+    ev.RecordingBegan: lambda _: ev.RecordingBegan(key="c.ogg", consent="2026-11"),
+    ev.RecordingSaved: lambda _: ev.RecordingSaved(key="c.ogg", seconds=62.5, size=500_000),
     ev.CallerReturned: lambda _: ev.CallerReturned(socket="socket-2"),
     ev.Reoffered: lambda _: ev.Reoffered(sdp="v=0 offer again"),
     ev.TimedOut: lambda call: ev.TimedOut(state=call.state, epoch=call.epoch),

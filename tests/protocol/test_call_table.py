@@ -209,9 +209,12 @@ FloorPassed     .           .           .           answered      held          
 InfoSent        .           .           .           answered      .             .             .           .
 ToolCalled      .           .           .           answered      .             .             .           .
 ToolReturned    .           .           .           answered      held          reconnecting  ending      .
+RecordingBegan  .           .           ringing     answered      held          reconnecting  ending      .
+RecordingSaved  .           .           .           answered      held          reconnecting  ending      .
 CallHeld        .           .           .           held          .             .             .           .
 CallResumed     .           .           .           .             answered      .             .           .
 CallerHungUp    ended       ending      ending      ending        ending        ending        .           .
+OperatorHungUp  .           ending      ending      ending        ending        ending        .           .
 CallerDropped   ended       ending      ending      answered      held          reconnecting  .           .
 CallerReturned  .           .           ringing     answered      held          reconnecting  .           .
 Reoffered       .           .           .           answered      held          reconnecting  .           .
@@ -246,6 +249,8 @@ CallResumed     held                                   ResumeMedia ResumeAgent A
 CallerHungUp    created                                Announce EndSignaling
 CallerHungUp    connecting ringing answered held       StopAgent
 CallerHungUp    reconnecting                           StopAgent
+OperatorHungUp  connecting ringing answered held       StopAgent
+OperatorHungUp  reconnecting                           StopAgent
 CallerDropped   created                                Announce EndSignaling
 CallerDropped   connecting ringing                     StopAgent
 CallerReturned  ringing answered held reconnecting     LeaveSocket
@@ -262,6 +267,7 @@ TimedOut        ending                                 CloseMedia Announce EndSi
 #: Why a call ends, by event; for some by state too.
 REASONS = {
     "CallerHungUp": "caller_hangup",
+    "OperatorHungUp": "operator_hangup",
     "CallerDropped": "lost",
     "ShutDown": "shutdown",
     "MediaLost": "lost",

@@ -70,6 +70,13 @@ def _events(kind: type[ev.Event], call: Call, at: float) -> st.SearchStrategy[Ca
         },
         ev.FloorPassed: {"floor": st.sampled_from(["speaking", "listening"])},
         ev.InfoSent: {"name": _words, "data": st.just("{}")},
+        ev.RecordingBegan: {"key": st.just("c.ogg"), "consent": st.sampled_from(["", "2026-11"])},
+        ev.RecordingSaved: {
+            "key": st.just("c.ogg"),
+            "seconds": st.floats(0, 1800),
+            "size": st.integers(0, 10**8),
+            "failure": st.sampled_from(["", "No space left on device"]),
+        },
         ev.TimedOut: {"state": st.just(call.state), "epoch": st.just(call.epoch)},
     }
     return st.builds(kind, **given.get(kind, {}))  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import msgspec
 from offhook.protocol import subjects
 from offhook.protocol.call import effects as do
 from offhook.protocol.call.effects import CallEffect
-from offhook.protocol.call.events import EVENTS, CallEvent, LogEntry, Said
+from offhook.protocol.call.events import EVENTS, CallEvent, LogEntry, RecordingSaved, Said
 from offhook.protocol.errors import OffhookError
 
 #: Version of the envelope. A receiver ignores fields it does not know and refuses a newer version.
@@ -149,8 +149,7 @@ def decode_envelope(data: bytes) -> Envelope:
     Raises ``BadMessage`` with ``too_large``, ``malformed`` or ``unsupported_version``; never anything else.
     """
     envelope = _decode(_envelope, data)
-    if isinstance(envelope.body, Said):
-        _check_times(envelope.body.began, envelope.body.ended)
+    _check_event(envelope.body)
     return envelope
 
 
@@ -160,8 +159,7 @@ def decode_entry(subject: str, data: bytes) -> LogEntry:
     if entry.call != subjects.call_of_log(subject):
         raise BadMessage("wrong_call", f"call {entry.call!r} in the log {subject!r}")
     _check_times(entry.at)
-    if isinstance(entry.event, Said):
-        _check_times(entry.event.began, entry.event.ended)
+    _check_event(entry.event)
     if not 1 <= entry.seq <= MAX_SEQ:
         raise BadMessage("malformed", "a position that cannot be")
     return entry
@@ -185,6 +183,14 @@ def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
         return decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise BadMessage("malformed", str(error)) from error
+
+
+def _check_event(event: Body) -> None:
+    match event:
+        case Said(began=began, ended=ended):
+            _check_times(began, ended)
+        case RecordingSaved(seconds=seconds):
+            _check_times(seconds)
 
 
 def _check_times(*times: float) -> None:

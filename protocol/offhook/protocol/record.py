@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from offhook.protocol.call import Call, CallState, EndReason, LogEntry, NoEdge, step
+from offhook.protocol.call import Call, CallState, EndReason, LogEntry, NoEdge, Recording, step
 from offhook.protocol.call.events import Said
 from offhook.protocol.errors import OffhookError
 
@@ -68,6 +68,8 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: float | None = None
     #: Seconds between answer and end; 0 for a call that was never answered or still goes on.
     duration: float = 0.0
+    #: None for a call that was not recorded.
+    recording: Recording | None = None
 
 
 class CallRecord(CallSummary, frozen=True, kw_only=True):
@@ -174,6 +176,7 @@ def summarize(progress: Progress) -> CallSummary:
         "answered_at": call.answered_at,
         "ended_at": call.ended_at,
         "duration": call.duration,
+        "recording": call.recording,
     }
     if offer is not None:
         facts |= {name: getattr(offer, name) for name in _FROM_OFFER}

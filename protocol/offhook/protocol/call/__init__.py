@@ -4,7 +4,17 @@ from offhook.protocol.call.effects import CallEffect, Effect
 from offhook.protocol.call.events import EVENTS, CallEvent, Event, LogEntry
 from offhook.protocol.call.standing import standing
 from offhook.protocol.call.states import LIVING, CallState, EndReason
-from offhook.protocol.call.step import Call, DoubleLine, NoEdge, StaleTimer, announced, deadline, fold, step
+from offhook.protocol.call.step import (
+    Call,
+    DoubleLine,
+    NoEdge,
+    Recording,
+    StaleTimer,
+    announced,
+    deadline,
+    fold,
+    step,
+)
 from offhook.protocol.call.table import TABLE, TIMEOUTS, Edge
 
 __all__ = [
@@ -23,6 +33,7 @@ __all__ = [
     "Event",
     "LogEntry",
     "NoEdge",
+    "Recording",
     "StaleTimer",
     "announced",
     "deadline",

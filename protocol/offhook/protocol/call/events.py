@@ -4,11 +4,14 @@ An event says what happened and carries what a rebuilt session must know; it nev
 the table's business). All are frozen msgspec Structs, tagged by their class name. Times are seconds since the epoch.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from offhook.protocol.call.states import CallState, EndReason
+
+#: Name of a recording: of its file in the folder of recordings.
+RecordingKey = Annotated[str, msgspec.Meta(pattern=r"^[-_a-zA-Z0-9]{1,64}\.ogg\Z")]
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
@@ -140,6 +143,25 @@ class ToolReturned(Event, frozen=True):
     error: str | None = None
 
 
+class RecordingBegan(Event, frozen=True):
+    """What caller and agent say is written down from now on (R5)."""
+
+    key: RecordingKey
+    #: Version of the text the caller has agreed to; empty: nobody was asked.
+    consent: str = ""
+
+
+class RecordingSaved(Event, frozen=True):
+    """The recording is complete, or as complete as it will be."""
+
+    key: RecordingKey
+    #: Length of the sound, and bytes of the file.
+    seconds: float
+    size: int
+    #: Why it is not whole; empty if it is.
+    failure: str = ""
+
+
 class CallHeld(Event, frozen=True):
     """Somebody of the team put the caller on hold."""
 
@@ -150,6 +172,10 @@ class CallResumed(Event, frozen=True):
 
 class CallerHungUp(Event, frozen=True):
     """The caller ended the call."""
+
+
+class OperatorHungUp(Event, frozen=True):
+    """Somebody of the team ended the call."""
 
 
 class CallerDropped(Event, frozen=True):
@@ -199,9 +225,12 @@ CallEvent = (
     | InfoSent
     | ToolCalled
     | ToolReturned
+    | RecordingBegan
+    | RecordingSaved
     | CallHeld
     | CallResumed
     | CallerHungUp
+    | OperatorHungUp
     | CallerDropped
     | CallerReturned
     | Reoffered

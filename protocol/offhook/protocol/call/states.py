@@ -33,6 +33,8 @@ class EndReason(StrEnum):
 
     #: The caller hung up.
     CALLER_HANGUP = "caller_hangup"
+    #: Somebody of the team ended the call.
+    OPERATOR_HANGUP = "operator_hangup"
     #: The agent said goodbye.
     AGENT_COMPLETED = "agent_completed"
     #: The call went on with somebody else.

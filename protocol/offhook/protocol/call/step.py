@@ -12,6 +12,21 @@ from offhook.protocol.call.table import RETURNS, TABLE, TIMEOUTS, Edge, Table
 from offhook.protocol.errors import OffhookError, Reason
 
 
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the recording of a call (R5)."""
+
+    #: Name of its file in the folder of recordings.
+    key: str
+    #: Version of the text the caller has agreed to; empty: nobody was asked.
+    consent: str = ""
+    #: Length of the sound in seconds; None until it was saved (or for good, when its voice node was killed).
+    seconds: float | None = None
+    #: Bytes of the file.
+    size: int = 0
+    #: Why it is not whole; empty if it is.
+    failure: str = ""
+
+
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one call: the fold of its log."""
 
@@ -35,6 +50,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     #: Number of transcript lines.
     lines: int = 0
+    recording: Recording | None = None
 
     @property
     def duration(self) -> float:
@@ -125,6 +141,12 @@ def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
             return msgspec.structs.replace(call, lines=line)
         case ev.MediaFailed(reason=reason) | ev.AgentFailed(reason=reason):
             return msgspec.structs.replace(call, failure=reason)
+        case ev.RecordingBegan(key=key, consent=consent):
+            return msgspec.structs.replace(call, recording=Recording(key=key, consent=consent))
+        case ev.RecordingSaved(key=key, seconds=seconds, size=size, failure=failure):
+            known = call.recording or Recording(key=key)
+            saved = msgspec.structs.replace(known, key=key, seconds=seconds, size=size, failure=failure)
+            return msgspec.structs.replace(call, recording=saved)
         case ev.MediaLost():
             return msgspec.structs.replace(call, left=call.state)
         case ev.TimedOut(state=CallState.CONNECTING):

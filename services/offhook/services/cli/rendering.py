@@ -18,6 +18,7 @@ SHORT_ID = 8
 
 _REASONS = {
     EndReason.CALLER_HANGUP: "the caller hung up",
+    EndReason.OPERATOR_HANGUP: "somebody of the team ended it",
     EndReason.AGENT_COMPLETED: "the agent said goodbye",
     EndReason.TRANSFERRED: "transferred to somebody else",
     EndReason.NO_ANSWER: "the agent did not answer",

@@ -6,7 +6,7 @@
 from sqlalchemy import JSON, Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 
 #: The migration that makes these tables.
-HEAD = "0002"
+HEAD = "0003"
 
 metadata = MetaData()
 
@@ -32,6 +32,7 @@ calls = Table(
     Column("answered_at", Double),
     Column("ended_at", Double),
     Column("duration", Double, nullable=False),
+    Column("recording", JSON),
     # Lists are newest first, and a page begins behind (created_at, id) of the page before.
     Index("calls_by_time", "created_at", "id"),
     Index("calls_by_state", "state", "created_at"),

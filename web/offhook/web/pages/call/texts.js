@@ -55,6 +55,7 @@ const en = {
   endings: {
     caller_hangup: "You hung up.",
     agent_completed: "{name} ended the call.",
+    operator_hangup: "The call was ended by our team.",
     transferred: "Your call was passed on.",
     no_answer: "{name} did not answer. Please try again in a moment.",
     lost: "The connection was lost.",
@@ -152,6 +153,7 @@ const de = {
   endings: {
     caller_hangup: "Sie haben aufgelegt.",
     agent_completed: "{name} hat das Gespräch beendet.",
+    operator_hangup: "Unser Team hat das Gespräch beendet.",
     transferred: "Ihr Anruf wurde weitergeleitet.",
     no_answer: "{name} hat nicht abgenommen. Bitte versuchen Sie es gleich noch einmal.",
     lost: "Die Verbindung ist abgerissen.",
