@@ -3,9 +3,11 @@
 from offhook.services.media.opus import OpusMissing, ffi, load_opus
 
 _VOIP = 2048
-#: opus_defines.h: the requests we make, with our values: bits per second, complexity, FEC on, loss expected (%),
-#: speech.
-_SETTINGS = {4002: 32_000, 4010: 5, 4012: 1, 4014: 10, 4024: 3001}
+#: opus_defines.h: the requests we make at the beginning, with our values: bits per second, complexity.
+_SETTINGS = {4002: 32_000, 4010: 5}
+#: In-band FEC on or off, loss expected (%), kind of signal: the requests that follow the loss.
+_FEC, _LOSS, _SIGNAL = 4012, 4014, 4024
+_SPEECH = 3001
 #: The longest packet there is, bytes (RFC 6716 3.4).
 _MAX_PACKET = 1275
 
@@ -20,8 +22,14 @@ class OpusEncoder:
         if error[0]:
             raise OpusMissing(f"opus_encoder_create failed with {error[0]}")
         for request, value in _SETTINGS.items():
-            self._lib.opus_encoder_ctl(self._state, request, ffi.cast("int", value))
+            self._set(request, value)
+        self._set(_SIGNAL, _SPEECH)
         self._out = ffi.new("unsigned char[]", _MAX_PACKET)
+
+    def expect_loss(self, fraction: float) -> None:
+        """Prepare for the loss of this part of the packets, 0 to 1: redundancy costs quality and time."""
+        self._set(_FEC, int(fraction > 0))
+        self._set(_LOSS, min(round(100 * fraction), 100))
 
     def encode(self, pcm: bytes) -> bytes:
         """One packet for one frame of 20 ms (or another length Opus knows)."""
@@ -31,3 +39,6 @@ class OpusEncoder:
         if size < 0:
             raise ValueError(f"opus_encode failed with {size}")
         return bytes(ffi.buffer(self._out, size))
+
+    def _set(self, request: int, value: int) -> None:
+        self._lib.opus_encoder_ctl(self._state, request, ffi.cast("int", value))

@@ -15,6 +15,7 @@ from offhook.protocol.candidates import is_private
 from offhook.services.media.ice import offered_addresses
 from offhook.services.media.opus import load_opus
 from offhook.services.media.peer import AiortcPeer
+from offhook.services.media.ticker import Ticker
 
 #: A peer that cannot be closed in this time is left to the garbage collector, seconds.
 CLOSE_TIMEOUT = 0.8
@@ -38,6 +39,7 @@ class AiortcEngine:
         self._allow_private = self._allow_loopback or any(is_private(a) for a in self._addresses)
         self._certificate = RTCCertificate.generateCertificate()
         self.dropped: Counter[str] = Counter()
+        self._ticker = Ticker()
 
     @asynccontextmanager
     async def open_peer(self, link: AudioLink, *, echo: bool) -> AsyncIterator[MediaPeer]:
@@ -45,6 +47,7 @@ class AiortcEngine:
         peer = AiortcPeer(
             link,
             echo=echo,
+            ticker=self._ticker,
             addresses=self._addresses,
             certificate=self._fresh_certificate(),
             allow_loopback=self._allow_loopback,

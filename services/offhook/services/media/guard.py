@@ -92,9 +92,14 @@ class Guard:
         self.heard = clock()
         self.dropped: Counter[str] = Counter()
 
-    def wrap(self, inner: asyncio.DatagramProtocol, awaited: Container[bytes]) -> asyncio.DatagramProtocol:
-        """A protocol that passes on to ``inner`` what may pass; ``awaited`` are the transactions of its checks."""
-        return _Gate(self, inner, awaited)
+    def wrap(
+        self, inner: asyncio.DatagramProtocol, awaited: Container[bytes], media: Callable[[bytes], None]
+    ) -> asyncio.DatagramProtocol:
+        """A protocol that passes on what may pass: SRTP and SRTCP to ``media``, everything else to ``inner``.
+
+        ``awaited`` are the transactions of the checks of ``inner``.
+        """
+        return _Gate(self, inner, awaited, media)
 
     def count(self, kind: Drop) -> None:
         """One more datagram was dropped."""
@@ -187,10 +192,17 @@ class Guard:
 
 
 class _Gate(asyncio.DatagramProtocol):
-    def __init__(self, guard: Guard, inner: asyncio.DatagramProtocol, awaited: Container[bytes]) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        inner: asyncio.DatagramProtocol,
+        awaited: Container[bytes],
+        media: Callable[[bytes], None],
+    ) -> None:
         self._guard = guard
         self._inner = inner
         self._awaited = awaited
+        self._media = media
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._inner.connection_made(cast(asyncio.DatagramTransport, transport))
@@ -203,6 +215,9 @@ class _Gate(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
         if not self._guard.lets_pass(data, (addr[0], addr[1]), self._awaited):
+            return
+        if data[0] >= 128:
+            self._media(data)
             return
         try:
             self._inner.datagram_received(data, addr)

@@ -11,6 +11,7 @@ import asyncio
 import ipaddress
 import socket
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import aioice
@@ -36,12 +37,16 @@ def offered_addresses(media_address: str | None) -> list[str]:
 class GuardedConnection(aioice.Connection):
     """The controlled side of ICE (RFC 8445 6.1.1), with host candidates on ``addresses``.
 
-    What its guard drops is counted in ``dropped``, too.
+    ``media`` gets each SRTP and SRTCP packet that its guard lets pass, in the callback of the socket, and never
+    raises. What the guard drops is counted in ``dropped``, too.
     """
 
-    def __init__(self, addresses: list[str], dropped: Counter[str] | None = None) -> None:
+    def __init__(
+        self, addresses: list[str], media: Callable[[bytes], None], dropped: Counter[str] | None = None
+    ) -> None:
         super().__init__(ice_controlling=False)
         self._addresses = addresses
+        self._media = media
         self.guard = Guard(self.local_username, self.local_password, asyncio.get_running_loop().time, dropped)
 
     async def gather_candidates(self) -> None:
@@ -60,7 +65,7 @@ class GuardedConnection(aioice.Connection):
     async def _open(self, address: str) -> None:
         loop = asyncio.get_running_loop()
         inner = StunProtocol(self)
-        gate = self.guard.wrap(inner, inner.transactions)
+        gate = self.guard.wrap(inner, inner.transactions, self._media)
         try:
             transport, _ = await loop.create_datagram_endpoint(lambda: gate, local_addr=(address, 0))
         except OSError:
@@ -94,6 +99,12 @@ class GuardedConnection(aioice.Connection):
             )
         )
 
+    def send_now(self, data: bytes) -> None:
+        """Send a datagram on the nominated pair; without one it is lost."""
+        pair = self._nominated.get(1)
+        if pair is not None:
+            pair.protocol.transport.sendto(data, pair.remote_addr)
+
     def ask(self) -> None:
         """Check the caller's consent now (RFC 7675 5.1): who lives answers within a round trip."""
         assert self.remote_password is not None
@@ -113,7 +124,7 @@ class GuardedConnection(aioice.Connection):
             self.guard.admit(pair.remote_addr)
 
     def data_received(self, data: bytes, component: int) -> None:
-        """A datagram that is not STUN. What cannot be worked off is dropped, as the network would do."""
+        """A datagram of DTLS. What cannot be worked off is dropped, as the network would do."""
         if data[0] < 4:
             self.guard.count(Drop.UNREADABLE)  # a signed check, but aioice cannot read its attributes
         elif self._queue.qsize() >= MAX_QUEUE:

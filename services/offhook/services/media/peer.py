@@ -6,16 +6,18 @@ from collections import Counter, deque
 
 import anyio
 from aiortc.rtcdtlstransport import RTCCertificate
-from aiortc.rtp import AnyRtcpPacket, RtpPacket
+from aiortc.rtp import AnyRtcpPacket
 
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent, PeerFailed, PeerLost
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate
+from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_candidate, check_offer
 from offhook.services.media.answer import write_answer
-from offhook.services.media.audio import CallAudio, Echo
+from offhook.services.media.audio import CallAudio
 from offhook.services.media.silence import LOOK_EVERY, Sign, Silence
+from offhook.services.media.ticker import Ticker
 from offhook.services.media.transport import Path, PathFailed
 
 #: Time from the answer to encrypted audio, seconds.
@@ -35,13 +37,15 @@ class AiortcPeer:
         link: AudioLink,
         *,
         echo: bool,
+        ticker: Ticker,
         addresses: list[str],
         certificate: RTCCertificate,
         allow_loopback: bool,
         allow_private: bool,
         dropped: Counter[str],
     ) -> None:
-        self._link: AudioLink | Echo = Echo() if echo else link
+        self._link = None if echo else link
+        self._ticker = ticker
         self._addresses = addresses
         self._certificate = certificate
         self._allow = {"allow_loopback": allow_loopback, "allow_private": allow_private}
@@ -73,7 +77,7 @@ class AiortcPeer:
             raise Refusal(exc.reason, exc.message) from exc
         self._offer = checked
         self._candidates = len(checked.candidates)
-        self._audio = CallAudio(checked, ssrc, self._link, path.send, self._press)
+        self._audio = CallAudio(checked, ssrc, self._link, path.send, self._press, self._ticker)
         if self._held:
             self._audio.hold()
         self._answered.set()

@@ -14,7 +14,7 @@ from aiortc.rtp import (
     RtpPacket,
 )
 
-from offhook.services.media.hearing import CLOCK
+from offhook.protocol.rtp import CLOCK
 
 CNAME = (1, b"offhook")
 
@@ -29,11 +29,11 @@ class Reports:
         #: Middle bits of the NTP time in the caller's last report, and when it came.
         self._last_report = (0, 0.0)
 
-    def count(self, packet: RtpPacket) -> None:
-        """A media packet of the caller."""
-        if packet.ssrc != self._caller:
-            self._caller, self._stream, self._last_report = packet.ssrc, StreamStatistics(CLOCK), (0, 0.0)
-        self._stream.add(packet)
+    def count(self, source: int, sequence: int, timestamp: int) -> None:
+        """A media packet of the caller: its SSRC and numbers."""
+        if source != self._caller:
+            self._caller, self._stream, self._last_report = source, StreamStatistics(CLOCK), (0, 0.0)
+        self._stream.add(RtpPacket(sequence_number=sequence, timestamp=timestamp))
 
     def note(self, packet: AnyRtcpPacket) -> None:
         """A report of the caller."""

@@ -1,73 +1,93 @@
-"""From frames of 20 ms to RTP packets, at an even pace."""
+"""What one call sends: speech that is encoded here, or packets of another party that are passed on."""
 
-import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
-from struct import pack
+from collections.abc import Callable
 
+from offhook.protocol.numbering import Numbering
+from offhook.protocol.rtp import TICKS, write_header
 from offhook.protocol.speech import MOUTH_FRAME, MOUTH_RATE
 from offhook.services.media.encoder import OpusEncoder
 
-FRAME = 0.02
-#: RTP clock ticks of a frame (48 kHz, RFC 7587 4.1).
-TICKS = 960
-#: A delay up to this is made up for by sending faster; beyond it time is given up, seconds.
-MAX_BEHIND = 0.1
+#: 20 ms of digital silence, as Opus (CELT, full band, mono; RFC 6716 3.1).
+SILENT_PACKET = b"\xf8\xff\xfe"
+#: Silent frames that are still encoded, so that the end of a sound is heard out: the encoder looks ahead.
+HANGOVER = 3
+#: Frames without a packet to pass on after which silence is sent instead, so that the caller sees we live (0.5 s).
+MAX_QUIET = 25
 _SILENCE = bytes(MOUTH_FRAME)
 
 
 class Speaking:
-    """Takes a frame each 20 ms, encodes and sends it; silence when there is none, so that the caller sees we live.
+    """One RTP stream. ``tick`` it each 20 ms; ``relay`` packets whenever they come.
 
-    ``take`` gives ``MOUTH_FRAME`` bytes or None; ``send`` takes an RTP packet. Deadlines are counted from the start,
-    so that what one sleep misses the next one makes up for: the pace does not drift.
+    ``take`` gives ``MOUTH_FRAME`` bytes or None; ``send`` takes an RTP packet. There is a packet for each frame, in
+    silence too, so that a caller that hears nothing knows that the connection is lost. Silence is not encoded.
     """
 
     def __init__(
-        self, payload_type: int, ssrc: int, take: Callable[[], bytes | None], send: Callable[[bytes], Awaitable[None]]
+        self, payload_type: int, ssrc: int, take: Callable[[], bytes | None], send: Callable[[bytes], None]
     ) -> None:
-        self._encoder = OpusEncoder(MOUTH_RATE)
         self._payload_type = payload_type
         self._ssrc = ssrc
         self._take = take
         self._send = send
         # The lower half, so that the first wrap, where receivers may err about the roll-over counter, is far away.
-        self._sequence = secrets.randbelow(0x8000)
-        self._timestamp = secrets.randbits(32)
+        self._clock = self._began = secrets.randbits(32)
+        self._numbering = Numbering(secrets.randbelow(0x8000), self._clock)
+        self._encoder: OpusEncoder | None = None
+        self._loss = 0.0
+        self._silent = HANGOVER
+        #: Frames since a packet was passed on.
+        self._quiet = MAX_QUIET
         self._begun = False
         self.packets = 0
         self.octets = 0
 
     @property
     def timestamp(self) -> int:
-        """RTP timestamp of the next packet."""
-        return self._timestamp
+        """RTP timestamp of now."""
+        return self._numbering.time(self._clock)
 
-    async def run(self) -> None:
-        """Send until cancelled."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            await self._send(self._packet(self._encoder.encode(self._take() or _SILENCE)))
-            self._step(1)
-            due += FRAME
-            behind = loop.time() - due
-            if behind > MAX_BEHIND:
-                # The process stood still. A burst would only fill the caller's jitter buffer: let the time pass.
-                missed = int(behind / FRAME)
-                self._step(missed)
-                due += missed * FRAME
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    def _step(self, frames: int) -> None:
-        self._timestamp = (self._timestamp + frames * TICKS) % 2**32
-
-    def _packet(self, payload: bytes) -> bytes:
+    def tick(self, frame: int) -> None:
+        """Send the frame that is due; ``frame`` counts all frames of 20 ms, those that were left out too."""
+        self._clock = (self._began + frame * TICKS) % 2**32
+        pcm = self._take()
+        if pcm is None and self._quiet < MAX_QUIET:
+            self._quiet += 1
+            return
+        self._quiet = MAX_QUIET
+        payload = self._encode(pcm)
         # The marker tells the beginning of a talkspurt (RFC 3551 4.1).
-        marker = 0 if self._begun else 0x80
+        self._put(not self._begun, self._numbering.own(self._clock), payload)
+
+    def relay(self, source: int, marker: bool, sequence: int, timestamp: int, payload: bytes) -> None:
+        """Pass on an Opus packet of ``source`` (an SSRC) with the numbers of this stream."""
+        numbers = self._numbering.relayed(source, sequence, timestamp, self._clock)
+        if numbers is not None:
+            self._quiet = 0
+            self._put(marker, numbers, payload)
+
+    def expect_loss(self, fraction: float) -> None:
+        """The caller reports that it loses this part of our packets, 0 to 1."""
+        self._loss = fraction
+        if self._encoder is not None:
+            self._encoder.expect_loss(fraction)
+
+    def _encode(self, pcm: bytes | None) -> bytes:
+        if pcm is None or pcm == _SILENCE:
+            if self._silent >= HANGOVER:
+                return SILENT_PACKET
+            self._silent += 1
+            pcm = _SILENCE
+        else:
+            self._silent = 0
+        if self._encoder is None:
+            self._encoder = OpusEncoder(MOUTH_RATE)
+            self._encoder.expect_loss(self._loss)
+        return self._encoder.encode(pcm)
+
+    def _put(self, marker: bool, numbers: tuple[int, int], payload: bytes) -> None:
         self._begun = True
-        header = pack("!BBHII", 0x80, marker | self._payload_type, self._sequence, self._timestamp, self._ssrc)
-        self._sequence = (self._sequence + 1) % 0x10000
         self.packets += 1
         self.octets += len(payload)
-        return header + payload
+        self._send(write_header(self._payload_type, marker, *numbers, self._ssrc) + payload)

@@ -2,22 +2,28 @@
 
 aiortc's ``RTCPeerConnection`` brings a decoder thread per track, a fixed jitter buffer and answers that accept every
 section, so a call is put together from the parts below it: an aioice connection and ``RTCDtlsTransport``. Of the
-latter we rely on ``start``, ``stop``, ``state``, ``encrypted``, ``_send_rtp``, ``_set_role`` and the two
-``_handle_*_data`` hooks of aiortc 1.16; of the ICE transport it reads ``role``, ``_recv`` and ``_send`` only.
+latter we rely on ``start``, ``stop``, ``state``, ``encrypted``, ``_set_role`` and the two SRTP sessions it makes,
+``_rx_srtp`` and ``_tx_srtp``, of aiortc 1.16; of the ICE transport it reads ``role``, ``_recv`` and ``_send`` only.
+
+Media takes the short way: decrypted, looked at and answered in the callback of the socket, without a queue or a task
+in between. Only DTLS records pass through aiortc's own loop.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import cast
 
 import anyio
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
-from aiortc.rtp import AnyRtcpPacket, RtcpPacket, RtpPacket
+from aiortc.rtp import AnyRtcpPacket, RtcpPacket
+from pylibsrtp import Error as SrtpError
+from pylibsrtp import Session
 
 from offhook.protocol.errors import OffhookError, Reason
+from offhook.protocol.rtp import RtpPacket, is_rtcp, read_packet
 from offhook.protocol.sdp import Candidate, Offer
+from offhook.services.media.guard import Drop
 from offhook.services.media.ice import GuardedConnection, candidate_line
 
 #: What a media packet is given to: an RTP packet; an RTCP packet.
@@ -44,32 +50,6 @@ class _IceSide:
         self._send = connection.send
 
 
-class _DtlsSide(RTCDtlsTransport):
-    """DTLS whose media packets go straight to us instead of through aiortc's router of receivers."""
-
-    def __init__(
-        self, connection: GuardedConnection, certificate: RTCCertificate, on_rtp: OnRtp, on_rtcp: OnRtcp
-    ) -> None:
-        super().__init__(cast(RTCIceTransport, _IceSide(connection)), [certificate])
-        self._on_rtp = on_rtp
-        self._on_rtcp = on_rtcp
-
-    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:  # noqa: ARG002
-        try:
-            packet = RtpPacket.parse(data)
-        except ValueError:
-            return
-        self._on_rtp(packet)
-
-    async def _handle_rtcp_data(self, data: bytes) -> None:
-        try:
-            packets = RtcpPacket.parse(data)
-        except ValueError:
-            return
-        for packet in packets:
-            self._on_rtcp(packet)
-
-
 class Path:
     """The encrypted path to one caller."""
 
@@ -81,10 +61,16 @@ class Path:
         on_rtcp: OnRtcp,
         dropped: Counter[str] | None = None,
     ) -> None:
-        self._ice = GuardedConnection(addresses, dropped)
-        self._dtls = _DtlsSide(self._ice, certificate, on_rtp, on_rtcp)
+        self._on_rtp = on_rtp
+        self._on_rtcp = on_rtcp
+        self._ice = GuardedConnection(addresses, self._receive, dropped)
+        self._dtls = RTCDtlsTransport(cast(RTCIceTransport, _IceSide(self._ice)), [certificate])
         self._fingerprints = certificate.getFingerprints()
+        #: What decrypts, and what encrypts; none before DTLS is up.
+        self._inbound: Session | None = None
+        self._outbound: Session | None = None
         self._closed = anyio.Event()
+        self._bug: Exception | None = None
         self._dtls.on("statechange", self._state_changed)
 
     @property
@@ -141,19 +127,23 @@ class Path:
                     Reason.DTLS_FINGERPRINT_MISMATCH, "The caller's certificate is not the one its offer announced."
                 )
             raise PathFailed(Reason.MEDIA_FAILED, "The encrypted connection to the caller could not be set up.")
+        self._inbound, self._outbound = self._dtls._rx_srtp, self._dtls._tx_srtp
 
-    async def send(self, packet: bytes) -> None:
+    def send(self, packet: bytes) -> None:
         """Send an RTP or RTCP packet; when the path is gone it is lost, as on any network (see ``wait_closed``)."""
-        with suppress(ConnectionError):
-            await self._dtls._send_rtp(packet)
+        srtp = self._outbound
+        if srtp is not None:
+            self._ice.send_now(srtp.protect_rtcp(packet) if is_rtcp(packet) else srtp.protect(packet))
 
     def ask(self) -> None:
         """Ask the caller for a sign of life; an answer shows in ``heard``."""
         self._ice.ask()
 
     async def wait_closed(self) -> None:
-        """Wait until the caller closes the path, or it is given up."""
+        """Wait until the caller closes the path, or it is given up. Raises what our own handling of a packet raised."""
         await self._closed.wait()
+        if self._bug is not None:
+            raise self._bug
 
     async def close(self) -> None:
         """Tell the caller if it is there, free the sockets. Does not wait for the network."""
@@ -164,3 +154,39 @@ class Path:
     def _state_changed(self) -> None:
         if self._dtls.state in {"closed", "failed"}:
             self._closed.set()
+
+    def _receive(self, data: bytes) -> None:
+        srtp = self._inbound
+        if srtp is None:
+            return
+        try:
+            control = is_rtcp(data)
+            packet = srtp.unprotect_rtcp(data) if control else srtp.unprotect(data)
+        except (SrtpError, ValueError):
+            # Forged, damaged or replayed; or longer than a packet can be.
+            self._ice.guard.count(Drop.SRTP_REFUSED)
+            return
+        try:
+            if control:
+                self._rtcp(packet)
+            else:
+                self._rtp(packet)
+        except Exception as exc:  # our own bug: it must not pass for a bad datagram, and ends this call in its task
+            self._bug = exc
+            self._closed.set()
+
+    def _rtp(self, packet: bytes) -> None:
+        read = read_packet(packet)
+        if read is None:
+            self._ice.guard.count(Drop.RTP_MALFORMED)
+        else:
+            self._on_rtp(read)
+
+    def _rtcp(self, packet: bytes) -> None:
+        try:
+            reports = RtcpPacket.parse(packet)
+        except ValueError:
+            self._ice.guard.count(Drop.RTCP_MALFORMED)
+            return
+        for report in reports:
+            self._on_rtcp(report)

@@ -1,0 +1,174 @@
+"""What a call sends: an unbroken stream of packets, and nothing encoded that is silent."""
+
+import asyncio
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from offhook.protocol.rtp import TICKS, RtpPacket, ahead, read_packet
+from offhook.protocol.speech import MOUTH_FRAME, MOUTH_RATE
+from offhook.services.media.opus import OpusDecoder
+from offhook.services.media.speaking import HANGOVER, MAX_QUIET, SILENT_PACKET, Speaking
+from offhook.services.media.ticker import MAX_BEHIND, SLOTS, Ticker
+
+TONE = (8000 * np.sin(np.arange(MOUTH_FRAME // 2) * 2 * np.pi * 500 / MOUTH_RATE)).astype("<i2").tobytes()
+
+
+class Mouth:
+    """A speaking, what it is to say, and the packets that it sent."""
+
+    def __init__(self) -> None:
+        self.say: list[bytes] = []
+        self.sent: list[RtpPacket] = []
+        self.speaking = Speaking(111, 42, lambda: self.say.pop(0) if self.say else None, self._send)
+        self.frame = 0
+
+    def tick(self, frames: int = 1) -> None:
+        for _ in range(frames):
+            self.speaking.tick(self.frame)
+            self.frame += 1
+
+    def relay(self, number: int) -> None:
+        self.speaking.relay(7, False, number, number * TICKS, bytes([number]))
+
+    @property
+    def payloads(self) -> list[bytes]:
+        return [packet[5] for packet in self.sent]
+
+    def _send(self, data: bytes) -> None:
+        packet = read_packet(data)
+        assert packet is not None
+        self.sent.append(packet)
+
+
+def distances(packets: list[RtpPacket]) -> list[tuple[int, int]]:
+    return [(ahead(b[2], a[2]), ahead(b[3], a[3], 32)) for a, b in pairwise(packets)]
+
+
+def test_each_frame_has_a_packet_and_the_first_is_marked() -> None:
+    mouth = Mouth()
+    mouth.say = [TONE] * 3
+    mouth.tick(6)
+    assert [packet[:2] for packet in mouth.sent] == [(111, True), *[(111, False)] * 5]
+    assert {packet[4] for packet in mouth.sent} == {42}
+    assert distances(mouth.sent) == [(1, TICKS)] * 5
+    assert mouth.speaking.packets == 6
+    assert mouth.speaking.octets == sum(map(len, mouth.payloads))
+
+
+def test_silence_is_not_encoded() -> None:
+    mouth = Mouth()
+    mouth.tick(3)
+    assert mouth.payloads == [SILENT_PACKET] * 3
+    assert mouth.speaking._encoder is None
+    mouth.say = [TONE, *[bytes(MOUTH_FRAME)] * HANGOVER, bytes(MOUTH_FRAME), TONE]
+    mouth.tick(8 + HANGOVER)
+    silent = [payload == SILENT_PACKET for payload in mouth.payloads[3:]]
+    assert silent == [False, *[False] * HANGOVER, True, False, *[False] * HANGOVER, *[True] * (5 - HANGOVER)]
+
+
+def test_the_silent_packet_is_silence() -> None:
+    assert OpusDecoder(48_000).decode(SILENT_PACKET) == bytes(2 * 960)
+
+
+def test_packets_of_others_are_passed_on_as_they_are_and_at_once() -> None:
+    mouth = Mouth()
+    mouth.tick(2)
+    for number in (10, 11, 13, 12, 15):
+        mouth.relay(number)
+        mouth.tick()
+    assert mouth.payloads == [SILENT_PACKET] * 2 + [bytes([number]) for number in (10, 11, 13, 12, 15)]
+    assert distances(mouth.sent) == [(1, TICKS)] * 3 + [(2, 2 * TICKS), (-1, -TICKS), (3, 3 * TICKS)]
+
+
+def test_what_is_said_here_interrupts_and_silence_fills_in() -> None:
+    mouth = Mouth()
+    mouth.relay(10)
+    mouth.tick(MAX_QUIET)
+    assert len(mouth.sent) == 1
+    mouth.tick(2)
+    mouth.relay(11)
+    mouth.say = [TONE]
+    mouth.tick()
+    mouth.relay(12)
+    assert [payload == SILENT_PACKET for payload in mouth.payloads] == [False, True, True, False, False, False]
+    assert all(sequence == 1 and timestamp >= TICKS for sequence, timestamp in distances(mouth.sent))
+
+
+def test_time_that_was_left_out_is_missing_in_the_timestamps() -> None:
+    mouth = Mouth()
+    mouth.tick()
+    mouth.frame += 30
+    mouth.tick()
+    assert distances(mouth.sent) == [(1, 31 * TICKS)]
+
+
+class Member:
+    """Notes its frames; fails at the one it is told to."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.frames: list[int] = []
+        self._fails_at = fails_at
+
+    def tick(self, frame: int) -> None:
+        if frame == self._fails_at:
+            raise LookupError
+        self.frames.append(frame)
+
+    async def wait(self, frames: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.frames) < frames:
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return "asyncio", {"use_uvloop": request.param}
+
+
+@pytest.mark.anyio
+async def test_every_member_gets_every_frame() -> None:
+    ticker = Ticker()
+    members = [Member() for _ in range(2 * SLOTS + 1)]
+    runs = [asyncio.create_task(ticker.run(member.tick)) for member in members]
+    for member in members:
+        await member.wait(8)
+    for run in runs:
+        run.cancel()
+    await asyncio.wait(runs)
+    counts = [len(member.frames) for member in members]
+    await asyncio.sleep(0.05)
+    assert [len(member.frames) for member in members] == counts
+    assert not ticker._running
+    for member in members:
+        assert sorted(set(member.frames)) == member.frames
+
+
+@pytest.mark.anyio
+async def test_a_failing_member_hears_of_it_and_the_others_go_on() -> None:
+    ticker = Ticker()
+    good, bad = Member(), Member(fails_at=3)
+    run = asyncio.create_task(ticker.run(good.tick))
+    with pytest.raises(LookupError):
+        async with asyncio.timeout(10):
+            await ticker.run(bad.tick)
+    await good.wait(len(good.frames) + 5)
+    assert bad.frames in ([0, 1, 2], [1, 2], [2])
+    run.cancel()
+    await asyncio.wait([run])
+
+
+@pytest.mark.anyio
+async def test_a_long_delay_is_left_out_not_caught_up_with() -> None:
+    ticker = Ticker()
+    member = Member()
+    run = asyncio.create_task(ticker.run(member.tick))
+    await member.wait(3)
+    time.sleep(0.5)  # the process stands still
+    await member.wait(len(member.frames) + 12)
+    skips = [b - a for a, b in pairwise(member.frames)]
+    assert max(skips) >= 0.5 * 50 - MAX_BEHIND // SLOTS - 3
+    run.cancel()
+    await asyncio.wait([run])
