@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from postgres import PostgresServer
 from product import Product
 
 # No deadline and no complaint about slowness: machines are busy, and no test asserts how long it takes.
@@ -22,6 +23,14 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     running = Product(tmp_path_factory.mktemp("product"))
     yield running
     assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started once for all tests that do not disturb it; each makes its own database."""
+    server = PostgresServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from offhook.actors.transcript import Records
@@ -32,13 +33,15 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(params=["simulated", "store"])
+@pytest.fixture(params=["simulated", "sqlite", "postgresql"])
 def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kept]:
     if request.param == "simulated":
         records = SimulatedRecords()
         yield records, records.call
     else:
-        store = open_store(tmp_path / "offhook.db")
+        on_server = request.param == "postgresql"
+        place = request.getfixturevalue("postgres").new_database() if on_server else tmp_path / "offhook.db"
+        store = open_store(place)
         yield StoreRecords(store), store.call
         store.close()
 
@@ -74,3 +77,27 @@ async def test_a_gap_is_gone_over_when_it_will_not_be_filled(kept: Kept) -> None
     assert await records.project(ENTRIES[4], over_gap=True) is True
     assert call(CALL).state is CallState.ENDING
     assert await records.project(ENTRIES[2]) is False
+
+
+OTHER = "6f1c2d3e-0000-4000-8000-000000000002"
+MIXED = [entry for each in ENTRIES for entry in (each, msgspec.structs.replace(each, call=OTHER))]
+
+
+async def test_entries_of_several_calls_are_taken_together(kept: Kept) -> None:
+    records, call = kept
+    assert await records.project_all(MIXED[:3]) == 3
+    # Those that were taken are passed over.
+    assert await records.project_all(MIXED) == len(MIXED) - 3
+    assert await records.project_all(MIXED) == 0
+    assert await records.project_all([]) == 0
+    assert call(CALL) == fold_record(CALL, ENTRIES)
+    assert call(OTHER) == fold_record(OTHER, [entry for entry in MIXED if entry.call == OTHER])
+
+
+async def test_of_entries_with_a_gap_none_is_taken(kept: Kept) -> None:
+    records, call = kept
+    await records.project_all(MIXED[:2])
+    with pytest.raises(OutOfOrder):
+        await records.project_all([*MIXED[2:4], MIXED[9]])
+    assert call(CALL) == fold_record(CALL, ENTRIES[:1])
+    assert call(OTHER).state is CallState.CONNECTING

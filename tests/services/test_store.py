@@ -4,7 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from postgres import PostgresServer
 from sqlalchemy import Engine, event, inspect, text
 
 from offhook.protocol.call import CallState, LogEntry
@@ -37,9 +38,18 @@ from offhook.simulation.call_logs import call_logs
 CALL = "6f1c2d3e-0000-4000-8000-000000000001"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a new store can be opened, on each database."""
+    if request.param == "sqlite":
+        return str(tmp_path / "data" / "offhook.db")
+    url: str = request.getfixturevalue("postgres").new_database()
+    return url
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(tmp_path / "data" / "offhook.db")
+def store(place: str) -> Iterator[Store]:
+    store = open_store(place)
     yield store
     store.close()
 
@@ -82,13 +92,33 @@ class Cutter:
 # ── projecting ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def new_place(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Where a new store can be opened, as often as asked; given a folder that may be used."""
+    if request.param == "sqlite":
+        return lambda folder: str(Path(folder) / "offhook.db")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.new_database()
+
+    def emptied(_: str) -> str:
+        engine = open_engine(url)
+        with engine.begin() as connection:
+            metadata.drop_all(connection)
+            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+        engine.dispose()
+        return url
+
+    return emptied
+
+
 @settings(max_examples=40, deadline=None)
-@given(call_logs(CALL), st.data())
-def test_projecting_agrees_with_folding(entries: list[LogEntry], data: st.DataObject) -> None:
+@given(entries=call_logs(CALL), data=st.data())
+def test_projecting_agrees_with_folding(new_place: Callable[[str], str], entries: list[LogEntry], data: st.DataObject) -> None:
     """Every entry may come again, from any earlier point on, and every transaction may break off at any statement."""
     with TemporaryDirectory() as folder:
-        engine = open_engine(Path(folder) / "offhook.db")
-        open_store(Path(folder) / "offhook.db").close()
+        place = new_place(folder)
+        engine = open_engine(place)
+        open_store(place).close()
         cutter, store = Cutter(engine), Store(engine)
         furthest = position = 0
         while position < len(entries):
@@ -133,10 +163,10 @@ def test_a_gap_at_the_very_beginning_can_be_gone_over(store: Store) -> None:
     assert store.call(CALL).state is CallState.ENDED
 
 
-def test_two_processes_may_project_one_log(tmp_path: Path) -> None:
+def test_two_processes_may_project_one_log(place: str) -> None:
     """Both take every entry; each is written by one of them."""
     entries = answered(CALL, *(f"line {number}" for number in range(30)))
-    stores = [open_store(tmp_path / "offhook.db") for _ in range(2)]
+    stores = [open_store(place) for _ in range(2)]
     written: list[int] = []
     failures: list[BaseException] = []
 
@@ -257,46 +287,65 @@ def test_a_reader_is_not_kept_waiting_by_a_writer(tmp_path: Path) -> None:
 # ── opening ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
+def test_what_was_written_is_there_after_opening_again(place: str) -> None:
     entries = answered(CALL, "Hello")
     for entry in entries:
-        store = open_store(tmp_path / "offhook.db")
+        store = open_store(place)
         store.project(entry)
         store.close()
-    store = open_store(f"sqlite:///{tmp_path}/offhook.db")
+    store = open_store(place if "://" in place else f"sqlite:///{place}")
     assert store.call(CALL) == fold_record(CALL, entries)
     store.close()
 
 
-def test_migrating_step_by_step_makes_the_same_tables(tmp_path: Path) -> None:
-    engine = open_engine(tmp_path / "offhook.db")
+def test_migrating_step_by_step_makes_the_same_tables(place: str) -> None:
+    engine = open_engine(place)
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         upgrade(connection)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "target_metadata": metadata})
+        options = {"compare_type": True, "target_metadata": metadata, "include_name": _is_ours}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, metadata) == []
         assert context.get_current_revision() == HEAD
-        assert {index["name"] for index in inspect(connection).get_indexes("calls")} == {
-            index.name for index in metadata.tables["calls"].indexes
-        }
+        indexes = inspect(connection).get_indexes("calls")
+        assert {index["name"] for index in indexes} == {index.name for index in metadata.tables["calls"].indexes}
     engine.dispose()
 
 
-def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
-    open_store(tmp_path / "offhook.db").close()
-    engine = open_engine(tmp_path / "offhook.db")
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """FTS5 keeps tables of its own."""
+    return kind != "table" or not (name or "").startswith("transcript_words")
+
+
+def test_the_two_ways_to_a_new_store_make_the_same_search(tmp_path: Path) -> None:
+    """What SQLite is told of FTS5 stands in the tables and in the migration."""
+    said = []
+    for name in ("stepwise", "at once"):
+        engine = open_engine(tmp_path / name)
+        with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+            upgrade(connection) if name == "stepwise" else metadata.create_all(connection)
+            query = text("SELECT name, sql FROM sqlite_master WHERE name LIKE 'transcript_%' AND type <> 'index'")
+            said.append({(row.name, " ".join(row.sql.split())) for row in connection.execute(query)})
+        engine.dispose()
+    stepwise, at_once = ({one for one in some if "CREATE TABLE" not in one[1]} for some in said)
+    assert stepwise == at_once and len(stepwise) == 3
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(place: str) -> None:
+    open_store(place).close()
+    engine = open_engine(place)
     with engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaTooNew):
-        open_store(tmp_path / "offhook.db")
+        open_store(place)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
     engine.dispose()
 
 
-def test_several_processes_may_open_a_new_store_at_once(tmp_path: Path) -> None:
+def test_several_processes_may_open_a_new_store_at_once(place: str) -> None:
     stores: list[Store] = []
-    threads = [threading.Thread(target=lambda: stores.append(open_store(tmp_path / "offhook.db"))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: stores.append(open_store(place))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -5,9 +5,11 @@ come again rather than get lost, and the records pass over what they have. Where
 (another process read the one in front), the log itself is read: it is the call, and it has them all in order.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from offhook.actors.inbox import send_to_dead_letters
 from offhook.actors.ports import Bus, BusAway, Delivery, Stored
@@ -18,6 +20,8 @@ from offhook.protocol.record import OutOfOrder, RecordsAway
 
 #: Name of the durable reader; all processes of the role share it.
 READER = "records"
+#: Entries that are written in one go, if so many have come.
+BATCH = 500
 #: Waits before trying again what is away: the first and the longest, seconds.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
@@ -31,6 +35,12 @@ class Records(Protocol):
 
         ``over_gap``: take it though entries before it are missing; the log has lost them. Raises ``OutOfOrder`` when
         they are missing otherwise, ``RecordsAway``.
+        """
+
+    async def project_all(self, entries: Sequence[LogEntry]) -> int:
+        """Take entries of any calls, all or none of them, passing over those taken before; how many were new.
+
+        Raises ``OutOfOrder``, ``RecordsAway``.
         """
 
 
@@ -47,21 +57,49 @@ class TranscriptActor:
         while True:
             try:
                 async with self._bus.follow(subjects.ALL_LOGS, reader=READER) as deliveries:
-                    async for delivery in deliveries:
-                        await self._take(delivery)
-                        pause = _Pause()
+                    pause = await self._follow(deliveries, pause)
             except BusAway:
                 pass
             await pause.wait()
 
-    async def _take(self, delivery: Delivery) -> None:
+    async def _follow(self, deliveries: AsyncIterator[Delivery], pause: "_Pause") -> "_Pause":
+        """Take what is delivered, until nothing more can be."""
+        # While one batch is written the next one comes in: the bus sends more only to a reader that has read.
+        put, waiting = anyio.create_memory_object_stream[Delivery](BATCH)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_pass_on, deliveries, put)
+            with waiting:
+                async for delivery in waiting:
+                    batch = [delivery]
+                    while len(batch) < BATCH and (more := _next_of(waiting)) is not None:
+                        batch.append(more)
+                    await self._take(batch)
+                    pause = _Pause()
+        return pause
+
+    async def _take(self, batch: list[Delivery]) -> None:
+        """Write what a batch holds into the records, then acknowledge it."""
+        entries = list[tuple[str, LogEntry]]()
+        for delivery in batch:
+            try:
+                entries.append((delivery.subject, decode_entry(delivery.subject, delivery.data)))
+            except BadMessage as error:
+                await send_to_dead_letters(
+                    self._bus, delivery.subject, delivery.data, error, revision=delivery.revision
+                )
+        if len(entries) < 2 or not await self._project_together([entry for _, entry in entries]):
+            for subject, entry in entries:
+                await self._project(subject, entry)
+        for delivery in batch:
+            await delivery.ack()
+
+    async def _project_together(self, entries: list[LogEntry]) -> bool:
+        """Write entries in one go; False when that is not possible, and nothing has changed or it is not known."""
         try:
-            entry = decode_entry(delivery.subject, delivery.data)
-        except BadMessage as error:
-            await send_to_dead_letters(self._bus, delivery.subject, delivery.data, error, revision=delivery.revision)
-        else:
-            await self._project(delivery.subject, entry)
-        await delivery.ack()
+            await self._records.project_all(entries)
+        except (OutOfOrder, RecordsAway):
+            return False
+        return True
 
     async def _project(self, subject: str, entry: LogEntry) -> None:
         """Write one entry, however long the records are away."""
@@ -95,6 +133,20 @@ class TranscriptActor:
 async def run_records(bus: Bus, records: Records) -> None:
     """Take the logs of all calls into ``records`` until cancelled."""
     await TranscriptActor(bus, records).run()
+
+
+async def _pass_on(deliveries: AsyncIterator[Delivery], put: MemoryObjectSendStream[Delivery]) -> None:
+    with put:
+        async for delivery in deliveries:
+            await put.send(delivery)
+
+
+def _next_of(waiting: MemoryObjectReceiveStream[Delivery]) -> Delivery | None:
+    """What has come already."""
+    try:
+        return waiting.receive_nowait()
+    except (anyio.WouldBlock, anyio.EndOfStream):
+        return None
 
 
 class _Pause:

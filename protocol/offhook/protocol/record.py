@@ -72,12 +72,29 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
     recording: Recording | None = None
 
 
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of looking over an ended call (R3)."""
+
+    state: Literal["pending", "done", "failed"]
+    summary: str | None = None
+    #: One of the outcomes that the agent's document names.
+    outcome: str | None = None
+    #: What was found of the fields that the document asks for.
+    fields: dict[str, str | float | bool | None] = {}
+    #: Why it failed.
+    error: str | None = None
+    #: When it was done or given up, seconds since the epoch.
+    done_at: float | None = None
+
+
 class CallRecord(CallSummary, frozen=True, kw_only=True):
     """Everything that is kept of one call."""
 
     #: The states the call came through, oldest first.
     states: tuple[StateEntered, ...] = ()
     transcript: tuple[TranscriptLine, ...] = ()
+    #: None where the agent's document asks for none, and before the end. Not made from the log.
+    analysis: Analysis | None = None
 
 
 class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +103,25 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str | None = None
     state: CallState | None = None
     agent: str | None = None
+    reason: EndReason | None = None
+    channel: str | None = None
+    #: Calls created at or after ``since`` and before ``until``, seconds since the epoch.
+    since: float | None = None
+    until: float | None = None
+    #: Ended calls in whose transcript words begin with each of these.
+    text: str | None = None
+    #: Names that the call's metadata holds, with these values.
+    metadata: dict[str, str] | None = None
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """The report of an erasure: a call that is gone, and how much of each kind was deleted (nothing of what it was)."""
+
+    call: str
+    asked_at: float
+    #: When log and files were gone, too; None: not yet.
+    done_at: float | None = None
+    deleted: dict[str, int] = {}
 
 
 class CallPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Records of calls in SQLite or PostgreSQL."""
 
 from offhook.services.store.cleaning import clean
-from offhook.services.store.engine import store_file
+from offhook.services.store.engine import BadStoreUrl, read_store_url, store_file
 from offhook.services.store.keys import Keys, open_keys
 from offhook.services.store.records import StoreRecords
 from offhook.services.store.replies import Different, InFlight, Replies, Reply
@@ -9,6 +9,7 @@ from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
 
 __all__ = [
+    "BadStoreUrl",
     "Different",
     "InFlight",
     "Keys",
@@ -20,5 +21,6 @@ __all__ = [
     "clean",
     "open_keys",
     "open_store",
+    "read_store_url",
     "store_file",
 ]

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 
+from offhook.protocol.errors import OffhookError
 from offhook.protocol.record import RecordsAway
 
 #: How long a connection waits for another one that writes, seconds.
 BUSY_SECONDS = 5.0
+#: How long a connection to a server is tried, seconds.
+CONNECT_SECONDS = 5
 #: Execution option of a connection that is going to write.
 WRITES = "offhook_writes"
 
@@ -25,8 +28,9 @@ def store_file(data: Path) -> Path:
 def open_engine(place: str | Path, *, busy: float = BUSY_SECONDS) -> Engine:
     """An engine for a database URL, or for the path of an SQLite file (its folder is made)."""
     url = _url(place)
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+    if url.get_backend_name() == "postgresql":
+        # A connection that a restarted server left behind is noticed before it is used.
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_SECONDS})
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": busy})
@@ -58,10 +62,31 @@ def away() -> Iterator[None]:
         raise RecordsAway(f"The database does not answer: {error.orig}") from error
 
 
+class BadStoreUrl(OffhookError):
+    """The URL names no database that offhook can use."""
+
+
 def _url(place: str | Path) -> URL:
-    if isinstance(place, str) and "://" in place:
-        return make_url(place)
-    return URL.create("sqlite", database=str(place))
+    if not (isinstance(place, str) and "://" in place):
+        return URL.create("sqlite", database=str(place))
+    return read_store_url(place)
+
+
+def read_store_url(text: str) -> URL:
+    """``postgresql://user@host/database`` or ``sqlite:////path``. Raises ``BadStoreUrl``, which shows no password."""
+    try:
+        url = make_url(text)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError) as error:
+        raise BadStoreUrl(_HOW_TO_WRITE) from error
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise BadStoreUrl(f"There is no store in {backend!r}. {_HOW_TO_WRITE}")
+    return url
+
+
+_HOW_TO_WRITE = "Write it as postgresql://USER:PASSWORD@HOST/DATABASE, or as sqlite:////PATH/TO/FILE."
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -1,30 +1,41 @@
-"""The ``Records`` port over the store: each entry in a worker thread."""
+"""The ``Records`` port over the store: entries in a worker thread."""
 
 import logging
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import anyio
 
 from offhook.protocol.call import LogEntry
 from offhook.protocol.record import RecordsAway
+from offhook.services.store.projecting import Listener
 from offhook.services.store.store import Store
 
 log = logging.getLogger("offhook.records")
 
+T = TypeVar("T")
+
 
 class StoreRecords:
-    """Writes entries to a store, one at a time: SQLite has one writer, and the order of a call is kept."""
+    """Writes entries to a store, one transaction at a time: SQLite has one writer, and the order of a call is kept."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, listener: Listener | None = None) -> None:
         self._store = store
+        self._listener = listener
         self._thread = anyio.CapacityLimiter(1)
 
     async def project(self, entry: LogEntry, *, over_gap: bool = False) -> bool:
         """Take an entry into its record. Raises ``OutOfOrder``, ``RecordsAway``."""
+        return await self._write(partial(self._store.project, entry, over_gap=over_gap, listener=self._listener))
+
+    async def project_all(self, entries: Sequence[LogEntry]) -> int:
+        """Take entries in one transaction. Raises ``OutOfOrder``, ``RecordsAway``."""
+        return await self._write(partial(self._store.project_all, entries, listener=self._listener))
+
+    async def _write(self, work: Callable[[], T]) -> T:
         try:
-            return await anyio.to_thread.run_sync(
-                partial(self._store.project, entry, over_gap=over_gap), limiter=self._thread
-            )
+            return await anyio.to_thread.run_sync(work, limiter=self._thread)
         except RecordsAway as error:
             log.warning("store is away", extra={"why": str(error)})
             raise

@@ -3,47 +3,29 @@
 Synchronous; callers on a loop go through worker threads. Any number of threads and processes may use one database.
 """
 
-import base64
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
 
-import msgspec
-from sqlalchemy import Connection, Engine, Select, bindparam, delete, insert, select, tuple_, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Connection, Engine, delete, select
 
-from offhook.protocol.call import Call, LogEntry
-from offhook.protocol.record import (
-    AmbiguousCall,
-    BadCursor,
-    CallFilter,
-    CallNotFound,
-    CallPage,
-    CallRecord,
-    CallSummary,
-    OutOfOrder,
-    Progress,
-    StateEntered,
-    TranscriptLine,
-    advance,
-    complete,
-    summarize,
-)
+from offhook.protocol.call import LogEntry
+from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased
+from offhook.services.store import erasing, reading
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import away, open_engine, transaction
+from offhook.services.store.projecting import Listener, project
 from offhook.services.store.schema import migrate
-from offhook.services.store.tables import call_log_position, call_states, calls, transcript_lines
+from offhook.services.store.tables import call_log_position, calls
 
-#: Most calls on one page.
-MAX_PAGE = 200
-
-T = TypeVar("T")
+#: Records read at a time for an export.
+EXPORT_SIZE = 200
 
 
 def open_store(place: str | Path) -> "Store":
     """Open the store at a database URL or at the path of an SQLite file, made and migrated where needed.
 
-    Raises ``RecordsAway``, ``SchemaTooNew``.
+    Raises ``RecordsAway``, ``SchemaTooNew``, ``BadStoreUrl``.
     """
     with away():
         engine = open_engine(place)
@@ -57,138 +39,92 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def project(self, entry: LogEntry, *, over_gap: bool = False) -> bool:
+    # ── writing ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def project(self, entry: LogEntry, *, over_gap: bool = False, listener: Listener | None = None) -> bool:
         """Take one entry of a log into the record of its call; False when it was taken before.
 
         All or nothing. Raises ``OutOfOrder`` when entries before this one are missing (``over_gap``: goes on without
-        them), or when another process has just taken it: offer it again.
+        them), or when another process has just taken it: offer it again. Of a call that was erased nothing is taken.
         """
-        entry = clean(entry)
-        with away(), transaction(self._engine) as connection:
-            row = connection.execute(_POSITION, {"id": entry.call}).first()
-            progress = (
-                Progress(call=Call(id=entry.call))
-                if row is None
-                else msgspec.msgpack.decode(row.progress, type=Progress)
-            )
-            gained = advance(progress, entry, over_gap=over_gap)
-            if gained is None:
+        with self.writing() as connection:
+            return project(connection, [clean(entry)], over_gap=over_gap, listener=listener) > 0
+
+    def project_all(self, entries: Sequence[LogEntry], *, listener: Listener | None = None) -> int:
+        """Take entries of any calls in one transaction; how many of them were new. Raises as ``project``."""
+        with self.writing() as connection:
+            return project(connection, [clean(entry) for entry in entries], listener=listener)
+
+    def rebuild(self, call: str, entries: Sequence[LogEntry]) -> bool:
+        """Make the record of a call anew from its whole log; False when the record knows more than ``entries``.
+
+        Nobody is told of anything, and the analysis stays.
+        """
+        with self.writing() as connection:
+            query = select(call_log_position.c.seq).where(call_log_position.c.call == call).with_for_update()
+            if (connection.execute(query).scalar() or 0) > max((entry.seq for entry in entries), default=0):
                 return False
-            try:
-                _write_head(connection, progress, gained.progress)
-            except IntegrityError as error:
-                raise OutOfOrder(entry, progress.seq + 1) from error
-            if gained.entered is not None:
-                values = {"call": entry.call, "seq": entry.seq, **_columns(gained.entered)}
-                connection.execute(insert(call_states), values)
-            if gained.line is not None:
-                connection.execute(insert(transcript_lines), {"call": entry.call, **_columns(gained.line)})
+            connection.execute(delete(calls).where(calls.c.id == call))
+            project(connection, [clean(entry) for entry in entries], over_gap=True)
         return True
+
+    def erase(self, call: str, *, now: float) -> Erased | None:
+        """Delete the record of a call, with all that was made of it; None when there is none.
+
+        Its log and its files are not the store's: until ``end_erasure`` they count as still there.
+        """
+        with self.writing() as connection:
+            return erasing.erase(connection, call, now=now)
+
+    def end_erasure(self, call: str, deleted: dict[str, int], *, now: float) -> Erased | None:
+        """Note that the log and the files of an erased call are gone, too; the whole report."""
+        with self.writing() as connection:
+            return erasing.end_erasure(connection, call, deleted, now=now)
+
+    # ── reading ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def calls(self, wanted: CallFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> CallPage:
         """One page of the calls that pass the filter, newest first. Raises ``BadCursor``."""
-        limit = max(1, min(limit, MAX_PAGE))
-        query = _filtered(wanted or CallFilter())
-        if cursor is not None:
-            query = query.where(tuple_(calls.c.created_at, calls.c.id) < tuple_(*_read_cursor(cursor)))
-        query = query.order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit + 1)
-        with away(), self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        found = tuple(_struct(row, CallSummary) for row in rows[:limit])
-        return CallPage(calls=found, cursor=_cursor(found[-1]) if len(rows) > limit else None)
+        with self.reading() as connection:
+            return reading.read_page(connection, wanted or CallFilter(), limit, cursor)
 
     def call(self, start: str, *, exact: bool = False) -> CallRecord:
         """The record of the call whose id is, or (unless ``exact``) alone begins with, ``start``.
 
         Raises ``CallNotFound``, ``AmbiguousCall``.
         """
-        with away(), self._engine.connect() as connection:
-            row = _find(connection, start, exact=exact)
-            mine = {"id": row.id}
-            states = connection.execute(_STATES, mine).all()
-            lines = connection.execute(_LINES, mine).all()
-        return complete(
-            _struct(row, CallSummary),
-            [_struct(state, StateEntered) for state in states],
-            [_struct(line, TranscriptLine) for line in lines],
-        )
+        with self.reading() as connection:
+            return reading.read_call(connection, start, exact=exact)
 
-    def erase(self, call: str) -> bool:
-        """Delete the record of a call; False when there is none."""
+    def export(self, wanted: CallFilter | None = None) -> Iterator[list[CallRecord]]:
+        """All records that pass the filter, newest first, some at a time."""
+        with self.reading() as connection:
+            yield from reading.read_all(connection, wanted or CallFilter(), size=EXPORT_SIZE)
+
+    def erasure(self, call: str, *, workspace: str | None = None) -> Erased | None:
+        """The report of an erasure."""
+        with self.reading() as connection:
+            return erasing.read_erasure(connection, call, workspace=workspace)
+
+    def open_erasures(self, limit: int = 100) -> list[Erased]:
+        """Erasures of which log and files are still to be deleted."""
+        with self.reading() as connection:
+            return erasing.read_open_erasures(connection, limit)
+
+    # ── connections ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that writes; committed in the end, or not at all."""
         with away(), transaction(self._engine) as connection:
-            return connection.execute(delete(calls).where(calls.c.id == call)).rowcount > 0
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that reads."""
+        with away(), self._engine.connect() as connection:
+            yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
-
-
-# Locks the row until the end of the transaction where the database has such locks (SQLite has one for all writers).
-_POSITION = select(call_log_position).where(call_log_position.c.call == bindparam("id")).with_for_update()
-_STATES = (
-    select(call_states.c.state, call_states.c.at, call_states.c.because)
-    .where(call_states.c.call == bindparam("id"))
-    .order_by(call_states.c.seq)
-)
-_LINES = (
-    select(*(column for column in transcript_lines.c if column.name != "call"))
-    .where(transcript_lines.c.call == bindparam("id"))
-    .order_by(transcript_lines.c.line)
-)
-
-
-def _find(connection: Connection, start: str, *, exact: bool) -> Any:
-    row = connection.execute(select(calls).where(calls.c.id == start)).first()
-    if row is not None:
-        return row
-    rows: Sequence[Any] = ()
-    if start and not exact:
-        query = select(calls).where(calls.c.id.startswith(start, autoescape=True))
-        rows = connection.execute(query.limit(2)).all()
-    if not rows:
-        raise CallNotFound(f"There is no call {start!r}.")
-    if len(rows) > 1:
-        raise AmbiguousCall(f"Several calls begin with {start!r}. Write more of the id.")
-    return rows[0]
-
-
-def _write_head(connection: Connection, before: Progress, after: Progress) -> None:
-    id_ = after.call.id
-    summary = _columns(summarize(after))
-    position = {"seq": after.seq, "progress": msgspec.msgpack.encode(after)}
-    if before.seq == 0:
-        connection.execute(insert(calls), summary)
-        connection.execute(insert(call_log_position), {"call": id_, **position})
-    else:
-        connection.execute(update(calls).where(calls.c.id == id_), summary)
-        connection.execute(update(call_log_position).where(call_log_position.c.call == id_), position)
-
-
-def _columns(value: msgspec.Struct) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(value)
-    return plain
-
-
-def _struct(row: Any, kind: type[T]) -> T:
-    # Some column names are a subclass of str, which msgspec does not take for a key.
-    return msgspec.convert({str(name): value for name, value in row._mapping.items()}, kind)
-
-
-def _filtered(wanted: CallFilter) -> Select[Any]:
-    query = select(calls)
-    for name, value in _columns(wanted).items():
-        if value is not None:
-            query = query.where(calls.c[name] == value)
-    return query
-
-
-def _cursor(last: CallSummary) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode((last.created_at, last.id))).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=tuple[float, str])
-    except (ValueError, msgspec.DecodeError) as error:
-        raise BadCursor("This cursor was not made here. Leave it out to begin with the newest call.") from error

@@ -3,7 +3,22 @@
 ``migrations/versions`` makes the same tables step by step; a test holds the two together.
 """
 
-from sqlalchemy import JSON, Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import (
+    DDL,
+    JSON,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    event,
+)
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 #: The migration that makes these tables.
 HEAD = "0003"
@@ -37,6 +52,8 @@ calls = Table(
     Index("calls_by_time", "created_at", "id"),
     Index("calls_by_state", "state", "created_at"),
     Index("calls_by_agent", "agent", "created_at"),
+    Index("calls_by_reason", "reason", "created_at"),
+    Index("calls_by_channel", "channel", "created_at"),
 )
 
 call_states = Table(
@@ -69,6 +86,153 @@ call_log_position = Table(
     Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
     Column("seq", Integer, nullable=False),
     Column("progress", LargeBinary, nullable=False),
+)
+
+#: Each name and value of a call's metadata, as one short word (``searching.fact``), to find calls by.
+call_facts = Table(
+    "call_facts",
+    metadata,
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("fact", Text, primary_key=True),
+    Index("call_facts_by_fact", "fact", "call"),
+)
+
+#: The words of an ended call's transcript: in PostgreSQL a vector of them, in SQLite a text that an FTS5 table indexes.
+transcript_search = Table(
+    "transcript_search",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("call", Text, ForeignKey("calls.id", ondelete="CASCADE"), nullable=False, unique=True),
+    Column("words", Text().with_variant(TSVECTOR(), "postgresql"), nullable=False),
+)
+Index("transcript_search_by_word", transcript_search.c.words, postgresql_using="gin").ddl_if(dialect="postgresql")
+
+#: The index of ``transcript_search`` in SQLite (FTS5, "external content"), and what keeps the two in step. A word is
+#: what ``searching.words_of`` makes; there is nothing to fold or split any more.
+FTS5 = (
+    """CREATE VIRTUAL TABLE transcript_words USING fts5(
+        words, content='transcript_search', content_rowid='id', detail='none',
+        tokenize='unicode61 remove_diacritics 0 tokenchars ''_'''
+    )""",
+    """CREATE TRIGGER transcript_search_added AFTER INSERT ON transcript_search BEGIN
+        INSERT INTO transcript_words (rowid, words) VALUES (new.id, new.words);
+    END""",
+    """CREATE TRIGGER transcript_search_deleted AFTER DELETE ON transcript_search BEGIN
+        INSERT INTO transcript_words (transcript_words, rowid, words) VALUES ('delete', old.id, old.words);
+    END""",
+)
+for _statement in FTS5:
+    event.listen(transcript_search, "after_create", DDL(_statement).execute_if(dialect="sqlite"))
+
+#: Calls that were erased or are to be. What comes of their logs later is passed over; no word of the call is kept.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("call", Text, primary_key=True),
+    Column("workspace", Text),
+    Column("asked_at", Double, nullable=False),
+    #: When the log and the files were gone, too; None until then.
+    Column("done_at", Double),
+    #: How much of each kind was deleted.
+    Column("deleted", JSON, nullable=False),
+    Index("erasures_by_end", "done_at"),
+)
+
+#: For how many days a workspace keeps its calls; without a row for ever.
+retention = Table(
+    "retention",
+    metadata,
+    Column("workspace", Text, primary_key=True),
+    Column("days", Integer, nullable=False),
+)
+
+#: The analysis of an ended call, where its agent wants one. Not made from the log, so that it outlives a rebuilt record.
+call_analyses = Table(
+    "call_analyses",
+    metadata,
+    Column("call", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("workspace", Text),
+    #: ``pending``, ``done`` or ``failed``.
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    #: When to try (again), seconds since the epoch.
+    Column("next_at", Double, nullable=False),
+    Column("summary", Text),
+    Column("outcome", Text),
+    Column("fields", JSON, nullable=False),
+    Column("error", Text),
+    Column("done_at", Double),
+    Index("call_analyses_due", "state", "next_at"),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    #: Names of the events it gets; empty: all.
+    Column("events", JSON, nullable=False),
+    #: ``enabled`` or ``disabled``, and why it was disabled.
+    Column("state", Text, nullable=False),
+    Column("notice", Text),
+    Column("secret", Text, nullable=False),
+    #: The secret before it, which signs too until then.
+    Column("former_secret", Text),
+    Column("former_until", Double),
+    Column("created_at", Double, nullable=False),
+    #: Since when no delivery has come through; None after one that has.
+    Column("failing_since", Double),
+    Index("webhooks_by_workspace", "workspace"),
+)
+
+#: What webhooks are told; written in the transaction that changes the record.
+webhook_messages = Table(
+    "webhook_messages",
+    metadata,
+    #: The ``webhook-id``: made from the call and the event, so that it is the same whatever is done twice.
+    Column("id", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("call", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("webhook_messages_by_call", "call"),
+    Index("webhook_messages_by_time", "at"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("webhook", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), primary_key=True),
+    Column("message", Text, ForeignKey("webhook_messages.id", ondelete="CASCADE"), primary_key=True),
+    #: ``pending``, ``delivered`` or ``failed``.
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    #: When the first attempt was due, and the next one is.
+    Column("first_at", Double, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Index("webhook_deliveries_due", "state", "next_at"),
+    Index("webhook_deliveries_by_message", "message"),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("webhook", Text, ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("message", Text, ForeignKey("webhook_messages.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Double, nullable=False),
+    #: Seconds it took.
+    Column("took", Double, nullable=False),
+    #: Status of the answer; None when there was none.
+    Column("status", Integer),
+    #: A word and a sentence for what went wrong; None when nothing did.
+    Column("error", Text),
+    Index("webhook_attempts_by_webhook", "webhook", "at"),
+    Index("webhook_attempts_by_message", "message"),
 )
 
 #: Keys of workspaces; of the key itself only its hash (``protocol.keys.Key`` has the other fields).
