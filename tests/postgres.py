@@ -70,7 +70,8 @@ class PostgresServer:
     def close(self) -> None:
         """End it and leave nothing."""
         if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            # At once (SIGQUIT): nothing of it is needed any more.
+            self._process.send_signal(signal.SIGQUIT)
             try:
                 self._process.wait(30)
             except subprocess.TimeoutExpired:

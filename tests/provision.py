@@ -1,4 +1,4 @@
-"""Put in place what the tests need beside Python packages: Debian's Chromium and PostgreSQL, and flite for callers' voices.
+"""Put in place what the tests need beside Python packages: Debian's Chromium, PostgreSQL, and flite to speak.
 
 python tests/provision.py           install what is missing, or say what to install
 python tests/provision.py --check   install nothing

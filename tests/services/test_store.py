@@ -100,11 +100,12 @@ def new_place(request: pytest.FixtureRequest) -> Callable[[str], str]:
     server: PostgresServer = request.getfixturevalue("postgres")
     url = server.new_database()
 
+    open_store(url).close()
+
     def emptied(_: str) -> str:
         engine = open_engine(url)
         with engine.begin() as connection:
-            metadata.drop_all(connection)
-            connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+            connection.execute(text("TRUNCATE calls CASCADE"))
         engine.dispose()
         return url
 
@@ -113,7 +114,9 @@ def new_place(request: pytest.FixtureRequest) -> Callable[[str], str]:
 
 @settings(max_examples=40, deadline=None)
 @given(entries=call_logs(CALL), data=st.data())
-def test_projecting_agrees_with_folding(new_place: Callable[[str], str], entries: list[LogEntry], data: st.DataObject) -> None:
+def test_projecting_agrees_with_folding(
+    new_place: Callable[[str], str], entries: list[LogEntry], data: st.DataObject
+) -> None:
     """Every entry may come again, from any earlier point on, and every transaction may break off at any statement."""
     with TemporaryDirectory() as folder:
         place = new_place(folder)
@@ -305,7 +308,11 @@ def test_migrating_step_by_step_makes_the_same_tables(place: str) -> None:
     with engine.connect() as connection:
         options = {"compare_type": True, "target_metadata": metadata, "include_name": _is_ours}
         context = MigrationContext.configure(connection, opts=options)
-        assert compare_metadata(context, metadata) == []
+        differences = compare_metadata(context, metadata)
+        if engine.dialect.name == "sqlite":
+            # There FTS5 is the index.
+            differences = [one for one in differences if getattr(one[1], "name", "") != "transcript_search_by_word"]
+        assert differences == []
         assert context.get_current_revision() == HEAD
         indexes = inspect(connection).get_indexes("calls")
         assert {index["name"] for index in indexes} == {index.name for index in metadata.tables["calls"].indexes}

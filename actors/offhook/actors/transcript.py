@@ -57,12 +57,12 @@ class TranscriptActor:
         while True:
             try:
                 async with self._bus.follow(subjects.ALL_LOGS, reader=READER) as deliveries:
-                    pause = await self._follow(deliveries, pause)
-            except BusAway:
+                    await self._follow(deliveries, pause)
+            except* BusAway:
                 pass
             await pause.wait()
 
-    async def _follow(self, deliveries: AsyncIterator[Delivery], pause: "_Pause") -> "_Pause":
+    async def _follow(self, deliveries: AsyncIterator[Delivery], pause: "_Pause") -> None:
         """Take what is delivered, until nothing more can be."""
         # While one batch is written the next one comes in: the bus sends more only to a reader that has read.
         put, waiting = anyio.create_memory_object_stream[Delivery](BATCH)
@@ -74,8 +74,7 @@ class TranscriptActor:
                     while len(batch) < BATCH and (more := _next_of(waiting)) is not None:
                         batch.append(more)
                     await self._take(batch)
-                    pause = _Pause()
-        return pause
+                    pause.reset()
 
     async def _take(self, batch: list[Delivery]) -> None:
         """Write what a batch holds into the records, then acknowledge it."""
@@ -153,6 +152,10 @@ class _Pause:
     """Waits that double."""
 
     def __init__(self) -> None:
+        self._seconds = FIRST_WAIT
+
+    def reset(self) -> None:
+        """Begin with the shortest again."""
         self._seconds = FIRST_WAIT
 
     async def wait(self) -> None:

@@ -80,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ice: tuple[str, ...] = ()
     #: Secret shared with the TURN servers, from which short-lived credentials are made.
     turn_secret: str | None = None
+    #: Database URL of the records; None: an SQLite file in the data folder.
+    store: str | None = None
     #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.
     keep_logs: int | None = None
     #: File descriptor on which to say that the role serves.

@@ -72,18 +72,18 @@ class WorkspaceVerifier:
 class LateHistory:
     """The records of calls, opened when they are first read: the page need not wait for the database's library."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: str | Path) -> None:
         self._place = place
         self._lock = threading.Lock()
         self._store: Store | None = None
 
     def open(self) -> "Store":
         """The store; from any thread. Raises what ``open_store`` raises."""
-        from offhook.services.store import open_store, store_file
+        from offhook.services.store import open_store
 
         with self._lock:
             if self._store is None:
-                self._store = open_store(store_file(self._place))
+                self._store = open_store(self._place)
             return self._store
 
     def calls(self, wanted: CallFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> CallPage:
@@ -197,9 +197,9 @@ async def _voice(settings: Settings) -> None:
 
 async def _records(settings: Settings) -> None:
     from offhook.actors.transcript import run_records as follow_logs
-    from offhook.services.store import StoreRecords, open_store, store_file
+    from offhook.services.store import StoreRecords, open_store
 
-    store = await anyio.to_thread.run_sync(open_store, store_file(settings.data))
+    store = await anyio.to_thread.run_sync(open_store, store_place(settings))
     try:
         async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
             tasks.start_soon(follow_logs, bus, StoreRecords(store))
@@ -222,7 +222,7 @@ async def _api(settings: Settings) -> None:
     workspace = open_workspace(settings.data)
     agents = _open_agents(settings)
     demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
-    history = LateHistory(settings.data)
+    history = LateHistory(store_place(settings))
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(
@@ -256,6 +256,11 @@ def _serve(settings: Settings) -> None:
     gc.freeze()
     gc.enable()
     signal_ready(settings)
+
+
+def store_place(settings: Settings) -> str | Path:
+    """Where the records are kept."""
+    return settings.store or settings.data / "offhook.db"
 
 
 def _open_agents(settings: Settings) -> Agents:

@@ -22,12 +22,18 @@ _PAGE = 200
 
 
 def list_calls(
-    data: Path, *, limit: int = 20, state: str | None = None, agent: str | None = None, as_json: bool
+    data: Path,
+    *,
+    store: str | None = None,
+    limit: int = 20,
+    state: str | None = None,
+    agent: str | None = None,
+    as_json: bool,
 ) -> str:
     """The newest calls as a table, or one JSON object a line."""
     wanted = CallFilter(state=_state(state), agent=agent)
-    with open_kept(data) as store:
-        found = [] if store is None else list(_newest(store, wanted, limit))
+    with open_kept(data, store) as kept:
+        found = [] if kept is None else list(_newest(kept, wanted, limit))
     if as_json:
         return b"\n".join(map(msgspec.json.encode, found)).decode()
     if not found and (state or agent):
@@ -35,27 +41,27 @@ def list_calls(
     return print_to_text(render_calls(found, now=time.time()))
 
 
-def show_call(data: Path, call: str, *, as_json: bool) -> str:
+def show_call(data: Path, call: str, *, store: str | None = None, as_json: bool) -> str:
     """One call, by its id or the beginning of it. Raises ``CallNotFound``, ``AmbiguousCall``."""
-    with open_kept(data) as store:
-        if store is None:
+    with open_kept(data, store) as kept:
+        if kept is None:
             raise CallNotFound(f"There is no call {call!r}: there were no calls yet.")
-        record = store.call(call)
+        record = kept.call(call)
     if as_json:
         return msgspec.json.format(msgspec.json.encode(record), indent=2).decode()
     return print_to_text(render_call(record, now=time.time()))
 
 
 @contextmanager
-def open_kept(data: Path) -> Iterator["Store | None"]:
-    """The store of a data folder; None where nothing was ever stored (and nothing is made)."""
+def open_kept(data: Path, place: str | None = None) -> Iterator["Store | None"]:
+    """The store at a URL, or that of a data folder; None where nothing was ever stored (and nothing is made)."""
     from offhook.services.store import open_store, store_file
 
     file = store_file(data)
-    if not file.exists():
+    if place is None and not file.exists():
         yield None
         return
-    store = open_store(file)
+    store = open_store(place or file)
     try:
         yield store
     finally:

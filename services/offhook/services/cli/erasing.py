@@ -16,22 +16,22 @@ class CallLives(OffhookError):
     """A call that has not ended cannot be erased."""
 
 
-async def describe_call(data: Path, nats: str | None, start: str) -> str:
+async def describe_call(data: Path, nats: str | None, start: str, *, store: str | None = None) -> str:
     """The call to be erased, in words. Raises as ``erase_call``."""
-    async with open_archive(data, nats) as archive:
+    async with open_archive(data, nats, store) as archive:
         return _describe(await _find_ended(archive, start))
 
 
-async def erase_call(data: Path, nats: str | None, start: str) -> str:
+async def erase_call(data: Path, nats: str | None, start: str, *, store: str | None = None) -> str:
     """Erase a call, by its id or the beginning of it; says what was deleted.
 
     Raises ``CallLives``, ``CallNotFound``, ``AmbiguousCall``, ``NoBus``, ``NatsUnavailable``.
     """
-    async with open_archive(data, nats) as archive:
+    async with open_archive(data, nats, store) as archive:
         story = await _find_ended(archive, start)
         # The log first: what the records have not taken by then does not come to them any more.
         messages = await archive.bus.erase_log(subjects.log(story.call))
-        record = archive.store is not None and archive.store.erase(story.call)
+        record = archive.store is not None and archive.store.erase(story.call, now=time.time()) is not None
     lines = len(story.record.transcript) if record and story.record is not None else 0
     kept = f"its record with {lines} lines of transcript" if record else "no record (there was none)"
     return f"Erased call {story.call}: its log of {messages} messages, {kept}."

@@ -57,6 +57,28 @@ def data_option(function: Function) -> Function:
     )(function)
 
 
+def to_store_url(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    """A database URL, or a usage error that says what is wrong with it and shows no password."""
+    if not text:
+        return None
+    if not text.startswith(("postgresql://", "postgres://", "sqlite:///")):
+        raise click.BadParameter("Write it as postgresql://USER:PASSWORD@HOST/DATABASE, or as sqlite:////PATH/TO/FILE.")
+    return text
+
+
+def store_option(function: Function) -> Function:
+    """``--store``: where the records are kept."""
+    return click.option(
+        "--store",
+        callback=to_store_url,
+        envvar="OFFHOOK_STORE",
+        show_envvar=True,
+        metavar="URL",
+        help="Database with the records, such as postgresql://offhook@db.example.org/offhook. "
+        "Default: an SQLite file in the data folder.",
+    )(function)
+
+
 def http_option(function: Function) -> Function:
     """``--http``: the public address."""
     return click.option(

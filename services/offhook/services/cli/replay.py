@@ -4,16 +4,17 @@ from pathlib import Path
 
 import rich_click as click
 
-from offhook.services.cli.options import data_option, nats_option
+from offhook.services.cli.options import data_option, nats_option, store_option
 
 
 @click.command()
 @click.argument("call", metavar="CALL")
 @data_option
+@store_option
 @nats_option
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @click.pass_context
-def replay(ctx: click.Context, call: str, data: Path, nats: str | None, as_json: bool) -> None:
+def replay(ctx: click.Context, call: str, data: Path, store: str | None, nats: str | None, as_json: bool) -> None:
     """Walk along the log of CALL: what happened, in which state, and what followed.
 
     Then the fold of the log is compared with the record in the store, field by field; exit code 1 if they differ. The
@@ -31,7 +32,7 @@ def replay(ctx: click.Context, call: str, data: Path, nats: str | None, as_json:
     from offhook.services.cli.replay_rendering import replay_json, replay_text
 
     async def read() -> Story:
-        async with open_archive(data, nats) as archive:
+        async with open_archive(data, nats, store) as archive:
             return await archive.read(archive.find(call))
 
     story = anyio.run(read)

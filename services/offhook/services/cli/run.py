@@ -12,6 +12,7 @@ from offhook.services.cli.options import (
     log_options,
     media_options,
     require_turn_secret,
+    store_option,
     to_address,
 )
 from offhook.services.settings import ROLES, Address, Settings, node_name
@@ -39,6 +40,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
     show_default=True,
     help="Where the api role serves; gateways pass on to it everything that is not signaling.",
 )
+@store_option
 @media_options
 @keep_logs_option(None)
 @click.option("--node", envvar="OFFHOOK_NODE", show_envvar=True, help="Name of this process. Default: a new one.")
@@ -55,6 +57,7 @@ def run(
     data: Path,
     http: Address,
     api: Address,
+    store: str | None,
     media_address: str | None,
     ice: tuple[str, ...],
     turn_secret: str | None,
@@ -86,6 +89,7 @@ def run(
         data=data,
         http=http,
         api=api,
+        store=store,
         media_address=media_address,
         agents=agents,
         node=node or node_name(role),

@@ -18,6 +18,7 @@ from offhook.services.cli.options import (
     log_options,
     media_options,
     require_turn_secret,
+    store_option,
 )
 from offhook.services.settings import ROLES, Address, Settings, encode_settings
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     metavar="URL",
     help="Use this NATS server. Default: an embedded one, with its files in the data folder.",
 )
+@store_option
 @media_options
 @keep_logs_option(30)
 @log_options
@@ -42,6 +44,7 @@ def up(
     http: Address,
     data: Path,
     nats: str | None,
+    store: str | None,
     media_address: str | None,
     ice: tuple[str, ...],
     turn_secret: str | None,
@@ -67,6 +70,7 @@ def up(
         nats=nats or "",
         data=data.absolute(),
         http=http,
+        store=store,
         media_address=media_address,
         agents=agents and agents.absolute(),
         ice=ice,

@@ -24,10 +24,11 @@ def erase(connection: Connection, call: str, *, now: float) -> Erased | None:
     found = connection.execute(select(calls.c.workspace).where(calls.c.id == call).with_for_update()).first()
     if found is None:
         return None
+    told = connection.execute(delete(webhook_messages).where(webhook_messages.c.call == call)).rowcount
     deleted = {
         "transcript_lines": _count(connection, transcript_lines, transcript_lines.c.call == call),
         "analyses": connection.execute(delete(call_analyses).where(call_analyses.c.call == call)).rowcount,
-        "webhook_messages": connection.execute(delete(webhook_messages).where(webhook_messages.c.call == call)).rowcount,
+        "webhook_messages": told,
         "records": 1,
     }
     indexed = _count(connection, transcript_search, transcript_search.c.call == call)
@@ -43,7 +44,7 @@ def erase(connection: Connection, call: str, *, now: float) -> Erased | None:
 def note_erasure(connection: Connection, call: str, *, workspace: str | None, now: float) -> None:
     """Have whatever comes of a call's log from now on passed over."""
     if connection.execute(select(erasures.c.call).where(erasures.c.call == call)).first() is None:
-        values = {"call": call, "workspace": workspace, "asked_at": now, "deleted": {}}
+        values: dict[str, Any] = {"call": call, "workspace": workspace, "asked_at": now, "deleted": {}}
         connection.execute(insert(erasures), values)
 
 

@@ -90,9 +90,7 @@ def _erased(connection: Connection, names: list[str]) -> set[str]:
     return set(connection.execute(_ERASED, {"calls": names}).scalars()) if names else set()
 
 
-def _write(
-    connection: Connection, taken: list[Taken], before: dict[str, Progress], after: dict[str, Progress]
-) -> None:
+def _write(connection: Connection, taken: list[Taken], before: dict[str, Progress], after: dict[str, Progress]) -> None:
     try:
         _write_heads(connection, before, after)
     except IntegrityError as error:
@@ -104,9 +102,7 @@ def _write(
         for one in taken
         if one.gained.entered is not None
     ]
-    lines = [
-        {"call": one.entry.call, **columns(one.gained.line)} for one in taken if one.gained.line is not None
-    ]
+    lines = [{"call": one.entry.call, **columns(one.gained.line)} for one in taken if one.gained.line is not None]
     _insert(connection, call_states, states)
     _insert(connection, transcript_lines, lines)
     _insert(connection, call_facts, [

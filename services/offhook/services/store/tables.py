@@ -122,7 +122,8 @@ FTS5 = (
     END""",
 )
 for _statement in FTS5:
-    event.listen(transcript_search, "after_create", DDL(_statement).execute_if(dialect="sqlite"))
+    _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
+    event.listen(transcript_search, "after_create", _ddl.execute_if(dialect="sqlite"))
 
 #: Calls that were erased or are to be. What comes of their logs later is passed over; no word of the call is kept.
 erasures = Table(
@@ -146,7 +147,7 @@ retention = Table(
     Column("days", Integer, nullable=False),
 )
 
-#: The analysis of an ended call, where its agent wants one. Not made from the log, so that it outlives a rebuilt record.
+#: The analysis of an ended call, where its agent wants one. Not made from the log: it outlives a rebuilt record.
 call_analyses = Table(
     "call_analyses",
     metadata,
