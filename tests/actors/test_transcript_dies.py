@@ -1,5 +1,7 @@
 """A transcript actor that dies while it writes: the next one gets what it had in hand."""
 
+from collections.abc import Sequence
+
 import anyio
 from call_samples import OFFERED
 
@@ -16,6 +18,9 @@ CALL = "00000000-0000-4000-8000-000000000001"
 class HangingRecords:
     """A database that does not come back from the first write."""
 
+    async def project_all(self, entries: Sequence[LogEntry]) -> int:
+        return await self.project(entries[0])
+
     def __init__(self) -> None:
         self.began = anyio.Event()
 
@@ -26,6 +31,9 @@ class HangingRecords:
 
 
 class KeptRecords:
+    async def project_all(self, entries: Sequence[LogEntry]) -> int:
+        return sum([await self.project(entry) for entry in entries])
+
     def __init__(self) -> None:
         self.kept: list[LogEntry] = []
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 #: The migration that makes these tables.
-HEAD = "0003"
+HEAD = "0004"
 
 metadata = MetaData()
 
