@@ -1,10 +1,14 @@
-"""Calls one after another, then at once, over the real wire: do all complete, and is everything given back?
+"""Many calls over the real wire: do all complete, and is everything given back?
 
 Each call is a whole one: the agent greets, the caller says goodbye (flite), the agent ends the call; events, transcript
 and record are checked. What the product holds is taken from /proc after a warm-up call, and again when the calls are
 over and idle threads have had their time to leave.
 
+With --minutes, calls that come and go instead, so many at any time, in the mixture of measure/crowd.py (most of them
+cheap), and the memory of each process is followed: after a warm-up it should not grow.
+
     python bench/soak.py [--sequence 50] [--at-once 10]
+    python bench/soak.py --minutes 60 --calls 20
 """
 
 import argparse
@@ -18,6 +22,7 @@ import anyio
 import msgspec
 from measure.caller import speak
 from measure.figures import Progress, machine, print_result, row, summary
+from measure.long_soak import soak_for
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "wire"))
 from gateway_client import open_client
@@ -122,12 +127,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sequence", type=int, default=50, help="calls one after another")
     parser.add_argument("--at-once", type=int, default=10, help="calls at once")
+    parser.add_argument("--minutes", type=float, help="let calls come and go for so long instead")
+    parser.add_argument("--calls", type=int, default=20, help="calls at any time, with --minutes")
+    parser.add_argument("--seed", type=int, default=1, help="draws the kinds, lengths and ends of calls")
     options = parser.parse_args()
     before = machine()
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder))
         try:
-            figures = anyio.run(soak, stage, options.sequence, options.at_once)
+            if options.minutes is None:
+                figures = anyio.run(soak, stage, options.sequence, options.at_once)
+            else:
+                figures = soak_for(stage, options.minutes * 60, options.calls, options.seed)
         finally:
             stage.stop()
     print_result("soak", before, figures)

@@ -59,6 +59,8 @@ say = "Goodbye."
 """
 #: The same, for callers who say nothing.
 HASTY = CLERK.replace('"clerk"', '"hasty"').replace("patience = 10", "patience = 1")
+#: The same, for callers who are silent for minutes.
+PATIENT = CLERK.replace('"clerk"', '"patient"').replace("patience = 10", "patience = 120")
 
 
 async def can_connect(url: str) -> bool:
@@ -91,13 +93,14 @@ class Killed(msgspec.Struct, frozen=True):
 
 
 class Stage(Product):
-    """A running product with the agents ``clerk`` and ``hasty``."""
+    """A running product with the agents ``clerk``, ``hasty`` and ``patient``."""
 
     def __init__(self, folder: Path) -> None:
         self.agents = folder / "agents"
         self.agents.mkdir()
         (self.agents / "clerk.toml").write_text(CLERK)
         (self.agents / "hasty.toml").write_text(HASTY)
+        (self.agents / "patient.toml").write_text(PATIENT)
         super().__init__(folder, "--agents", str(self.agents))
 
     def new_token(self, agent: str = "clerk", **options: Any) -> str:
