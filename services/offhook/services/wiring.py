@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
@@ -23,8 +23,11 @@ from offhook.services.lifetime import wait_stopped
 from offhook.services.settings import BadSetup, Settings, signal_ready
 
 if TYPE_CHECKING:
-    from offhook.services.store import Store
+    from offhook.services.api import AgentShown
+    from offhook.services.store import Keys, Replies, Store
     from offhook.services.tokens import Workspace
+
+T = TypeVar("T")
 
 #: Seconds a role has for its calls once it is asked to end, then for its word to the other nodes, and those in which
 #: the records hear what was written last. A supervisor's patience (``Limits.grace``) is longer.
@@ -98,6 +101,45 @@ class LateHistory:
         """Let go of the database."""
         if self._store is not None:
             self._store.close()
+
+
+class Late(Generic[T]):
+    """Something of the database, opened when it is first needed; from any thread."""
+
+    def __init__(self, open_it: Callable[[], T], close: Callable[[T], None]) -> None:
+        self._open = open_it
+        self._close = close
+        self._lock = threading.Lock()
+        self._opened: T | None = None
+
+    def __call__(self) -> T:
+        """The thing. Raises what opening it raises."""
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._opened is not None:
+            self._close(self._opened)
+
+
+class WorkspaceTokens:
+    """Call tokens of the workspace."""
+
+    def __init__(self, workspace: "Workspace", agents: Agents) -> None:
+        self._workspace = workspace
+        self._agents = agents
+
+    def mint(self, agent: str, *, origin: str | None, ttl: float) -> "tuple[str, AgentShown]":
+        """See ``CallTokens``."""
+        from offhook.services.api import AgentShown
+        from offhook.services.tokens import mint_token
+
+        profile = self._agents.profile(agent)
+        token = mint_token(self._workspace, agent=profile.agent, origin=origin, ttl=ttl)
+        return token, AgentShown(profile.agent, profile.name)
 
 
 def run_gateway(settings: Settings) -> None:
@@ -216,13 +258,15 @@ async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.tokens import is_secret_key, mint_token, open_workspace
+    from offhook.services.tokens import mint_token, open_workspace
     from offhook.web import FOLDER
 
     workspace = open_workspace(settings.data)
     agents = _open_agents(settings)
     demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
     history = LateHistory(store_place(settings))
+    keys = Late(partial(_open_keys, settings, workspace), lambda opened: opened.close())
+    answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
     try:
         async with anyio.create_task_group() as tasks:
             await tasks.start(
@@ -231,12 +275,14 @@ async def _api(settings: Settings) -> None:
                     settings.api.host,
                     settings.api.port,
                     store=history,
+                    keys=keys,
+                    answers=answers,
+                    tokens=WorkspaceTokens(workspace, agents),
                     web_folder=FOLDER,
                     ice_servers=lambda: ice_servers(
                         settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()
                     ),
                     mint=lambda: (mint_token(workspace, agent=demo.agent), {"id": demo.agent, "name": demo.name}),
-                    verify=lambda key: workspace.id if is_secret_key(workspace, key) else None,
                     websocket_path=SIGNALING_PATH,
                 )
             )
@@ -246,6 +292,8 @@ async def _api(settings: Settings) -> None:
             tasks.cancel_scope.cancel()
     finally:
         history.close()
+        keys.close()
+        answers.close()
 
 
 # ── what they share ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -267,6 +315,20 @@ def _open_agents(settings: Settings) -> Agents:
     from offhook.services.agents import open_agents
 
     return open_agents(settings.agents or settings.data / "agents", clock=WallClock())
+
+
+def _open_keys(settings: Settings, workspace: "Workspace") -> "Keys":
+    from offhook.services.store import open_keys
+
+    keys = open_keys(store_place(settings))
+    keys.adopt(workspace.id, workspace.secret_key_hash)
+    return keys
+
+
+def _open_replies(settings: Settings) -> "Replies":
+    from offhook.services.store import open_replies
+
+    return open_replies(store_place(settings))
 
 
 async def _start(tasks: anyio.abc.TaskGroup, run: Callable[..., Awaitable[None]]) -> None:

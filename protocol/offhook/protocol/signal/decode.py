@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import cast
 
 from offhook.protocol.errors import Reason, Refusal
-from offhook.protocol.signal.fields import MAX_TEXT, Fields, clean
+from offhook.protocol.signal.fields import MAX_TEXT, Fields, clean, clean_value
 from offhook.protocol.signal.frames import (
     DIGITS,
     MODES,
@@ -126,21 +126,10 @@ def _info(fields: Fields) -> Info:
     value = data.raw("data")
     if value is None or isinstance(value, str):
         return Info(session=session, name=name, data="" if value is None else data.text("data"))
-    text = json.dumps(_cleaned(value), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(clean_value(value), ensure_ascii=False, separators=(",", ":"))
     if len(text.encode()) > MAX_TEXT:
         raise data.refuse("data", f"must have at most {MAX_TEXT} bytes as JSON.")
     return Info(session=session, name=name, data=text)
-
-
-def _cleaned(value: object) -> object:
-    """``value`` with every string in it cleaned; the depth was bounded when it was read."""
-    if isinstance(value, str):
-        return clean(value)
-    if isinstance(value, list):
-        return [_cleaned(item) for item in value]
-    if isinstance(value, dict):
-        return {clean(key): _cleaned(item) for key, item in value.items()}
-    return value
 
 
 def _text(fields: Fields) -> Text:

@@ -28,6 +28,17 @@ def clean(text: str) -> str:
     return _NOT_IN_TEXT.sub("\ufffd", text)
 
 
+def clean_value(value: Any) -> Any:
+    """A JSON value with every string in it cleaned; its depth was bounded when it was read."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [clean_value(item) for item in value]
+    if isinstance(value, dict):
+        return {clean(key): clean_value(item) for key, item in value.items()}
+    return value
+
+
 class Fields:
     """The members of one JSON object on their way to a Struct. Every method raises ``Refusal`` (``invalid_field``)."""
 

@@ -17,15 +17,26 @@ _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def read_object(text: str) -> dict[str, Any]:
-    """The JSON object that ``text`` is.
+    """The JSON object that ``text``, a frame, is.
+
+    Raises ``Refusal`` (``invalid_json``) for anything else, as ``read_value`` does.
+    """
+    value = read_value(text, "frame")
+    if not isinstance(value, dict):
+        raise _invalid("The frame must be one JSON object.")
+    return value
+
+
+def read_value(text: str, what: str) -> Any:
+    """What ``text`` says in JSON; ``what`` names it in sentences.
 
     Raises ``Refusal`` (``invalid_json``) for anything else, RFC 8259 read strictly: NaN, Infinity, numbers beyond
     a double, integers of more than ``MAX_DIGITS`` characters, names given twice, nesting beyond ``MAX_DEPTH``.
     """
     if _depth(text) > MAX_DEPTH:
-        raise _invalid(f"The frame is nested more than {MAX_DEPTH} levels deep.")
+        raise _invalid(f"The {what} is nested more than {MAX_DEPTH} levels deep.")
     try:
-        value = json.loads(
+        return json.loads(
             text,
             parse_constant=_refuse_constant,
             parse_int=_bounded_int,
@@ -33,10 +44,7 @@ def read_object(text: str) -> dict[str, Any]:
             object_pairs_hook=_without_doubles,
         )
     except ValueError as error:
-        raise _invalid(f"The frame is not valid JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise _invalid("The frame must be one JSON object.")
-    return value
+        raise _invalid(f"The {what} is not valid JSON: {error}.") from error
 
 
 def _depth(text: str) -> int:

@@ -8,7 +8,9 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from offhook.actors.ports import AgentNotFound, BusAway
 from offhook.protocol.errors import Code, OffhookError, Reason, Refusal
+from offhook.protocol.keys import KeyNotFound, KeyUnfit
 from offhook.protocol.record import AmbiguousCall, BadCursor, CallNotFound, RecordsAway
 
 log = logging.getLogger("offhook.api")
@@ -24,8 +26,6 @@ _CODES = {
     415: "unsupported_media_type",
     422: Reason.INVALID_FIELD.value,
 }
-#: Parameters that cannot have their own name in a handler (litestar keeps some for itself).
-_NAMES = {"call_state": "state"}
 #: What to do about them, where the library's own sentence does not say it.
 _DETAILS = {
     404: "There is nothing at this address.",
@@ -77,9 +77,13 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     if problem is None:
         log.error("request failed", exc_info=error, extra={"request_id": request_id})
         problem = Problem(500, Reason.INTERNAL.value, "Something broke on the server; its log has the details.")
-    return Response(
-        problem.document(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers
-    )
+    headers = answer_headers(request) | problem.headers
+    return Response(problem.document(request_id), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def answer_headers(request: Request[Any, Any, Any]) -> dict[str, str]:
+    """Headers that the answer to a request has in any case, kept with the request; add to it."""
+    return request.scope.setdefault("offhook.headers", {})  # type: ignore[typeddict-item, no-any-return]
 
 
 def _problem(error: Exception) -> Problem | None:
@@ -89,15 +93,18 @@ def _problem(error: Exception) -> Problem | None:
             return error
         case CallNotFound() | AmbiguousCall():
             return Problem(404, "call_not_found", "There is no call with this id.")
+        case KeyNotFound():
+            return Problem(404, "key_not_found", "There is no key with this id.")
+        case KeyUnfit(field=field):
+            return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer=f"/{field}")
+        case AgentNotFound():
+            return Problem(404, Reason.AGENT_NOT_FOUND.value, str(error), pointer="/agent_id")
         case BadCursor():
-            return Problem(400, Reason.INVALID_FIELD.value, str(error), parameter="cursor")
+            return Problem(400, Reason.INVALID_FIELD.value, str(error), parameters=["cursor"])
+        case BusAway():
+            return _away("Calls cannot be started or counted now; try again.")
         case RecordsAway():
-            return Problem(
-                503,
-                Reason.UNAVAILABLE.value,
-                "The records cannot be read now; try again.",
-                headers={"Retry-After": "5"},
-            )
+            return _away("The records cannot be read now; try again.")
         case Refusal():
             status = _STATUSES.get(error.reason, 401 if error.code is Code.UNAUTHORIZED else 400)
             return Problem(status, error.reason.value, error.message, **error.extra)
@@ -111,8 +118,12 @@ def _problem(error: Exception) -> Problem | None:
             return None
 
 
+def _away(detail: str) -> Problem:
+    return Problem(503, Reason.UNAVAILABLE.value, detail, headers={"Retry-After": "5"})
+
+
 def _invalid(error: ValidationException) -> Problem:
     found = [item for item in error.extra or () if isinstance(item, dict)]
-    wrong = {_NAMES.get(item["key"], item["key"]): item.get("message", "not valid") for item in found if "key" in item}
+    wrong = {item["key"]: item.get("message", "not valid") for item in found if "key" in item}
     detail = "; ".join(f"{name}: {why}" for name, why in wrong.items()) or "The request has a value that is not valid."
     return Problem(error.status_code, Reason.INVALID_FIELD.value, detail, parameters=list(wrong))

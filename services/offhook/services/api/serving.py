@@ -1,6 +1,7 @@
 """Serving the application with hypercorn, on trio."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from anyio.abc import TaskStatus
 from hypercorn.config import Config
 from hypercorn.trio import serve
 
-from offhook.services.api.application import Application, CallHistory, IceServers, Mint, Verify
+from offhook.services.api.access import Rates
+from offhook.services.api.application import Application
+from offhook.services.api.call_tokens import CallTokens, IceServers
+from offhook.services.api.calls import CallHistory
+from offhook.services.api.demo import Mint
+from offhook.services.api.dispatch import Answers
+from offhook.services.api.keys import KeyRing
+
+DEFAULT_RATES = Rates()
 
 
 async def serve_api(
@@ -17,28 +26,34 @@ async def serve_api(
     port: int,
     *,
     store: CallHistory,
+    keys: Callable[[], KeyRing],
+    answers: Callable[[], Answers],
+    tokens: CallTokens,
     web_folder: Path,
     mint: Mint | None = None,
     ice_servers: IceServers = tuple,
-    verify: Verify | None = None,
     websocket_path: str = "/ws",
     tokens_per_minute: int = 120,
+    rates: Rates = DEFAULT_RATES,
     task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve HTTP on ``host`` and ``port`` (0: any free one) until cancelled; reports the port once it listens.
 
-    ``mint`` gives demo tokens (None: there is no demo), ``ice_servers`` what goes with one, ``verify`` knows secret
-    keys (None: none is valid), and ``websocket_path`` is where the same host takes signaling. Runs on trio only. Raises
-    ``OSError`` when the address cannot be had.
+    ``keys`` and ``answers`` open what they name when it is first needed, ``tokens`` makes call tokens, ``mint`` gives
+    those of the demo (None: there is no demo), ``ice_servers`` what goes with one, and ``websocket_path`` is where the
+    same host takes signaling. Runs on trio only. Raises ``OSError`` when the address cannot be had.
     """
     application = Application(
         store=store,
+        keys=keys,
+        answers=answers,
+        tokens=tokens,
         web_folder=web_folder,
         mint=mint,
         ice_servers=ice_servers,
-        verify=verify,
         websocket_path=websocket_path,
         tokens_per_minute=tokens_per_minute,
+        rates=rates,
     )
     async with anyio.create_task_group() as tasks:
         binds = await tasks.start(partial(serve, application.asgi(), _config(host, port), mode="asgi"))

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.keys import SCOPES, Key, KeyKind, KeyMode, KeyUnfit, MadeKey, NewKey, Scope
-from offhook.services.cli.options import data_option
+from offhook.services.cli.options import data_option, store_option
 
 if TYPE_CHECKING:
     from offhook.services.store import Keys
@@ -58,6 +58,7 @@ def keys() -> None:
 @click.option("--per-minute", type=click.IntRange(min=1), help="Calls a publishable key starts in a minute at most.")
 @click.option("--per-day", type=click.IntRange(min=1), help="Calls a publishable key starts in a day (UTC) at most.")
 @data_option
+@store_option
 @json_option
 def create(
     kind: str,
@@ -68,6 +69,7 @@ def create(
     per_minute: int | None,
     per_day: int | None,
     data: Path,
+    store: str | None,
     as_json: bool,
 ) -> None:
     """Make a key and print it. It is not shown again: only its hash is kept."""
@@ -80,7 +82,7 @@ def create(
         per_minute=per_minute,
         per_day=per_day,
     )
-    with _open(data) as (kept, workspace):
+    with _open(data, store) as (kept, workspace):
         try:
             made = kept.create(workspace, wanted)
         except KeyUnfit as unfit:
@@ -90,10 +92,11 @@ def create(
 
 @keys.command(name="list")
 @data_option
+@store_option
 @json_option
-def list_keys(data: Path, as_json: bool) -> None:
+def list_keys(data: Path, store: str | None, as_json: bool) -> None:
     """Show the keys, newest first; with --json one object a line."""
-    with _open(data) as (kept, workspace):
+    with _open(data, store) as (kept, workspace):
         found = kept.page(workspace, limit=_MOST)
     if as_json:
         for key in found:
@@ -115,10 +118,11 @@ def list_keys(data: Path, as_json: bool) -> None:
     help="How long the old key counts beside the new one.",
 )
 @data_option
+@store_option
 @json_option
-def rotate(key_id: str, overlap: int, data: Path, as_json: bool) -> None:
+def rotate(key_id: str, overlap: int, data: Path, store: str | None, as_json: bool) -> None:
     """Make a key like the one with this ID, and let the old one run out."""
-    with _open(data) as (kept, workspace):
+    with _open(data, store) as (kept, workspace):
         made = kept.rotate(workspace, key_id, overlap=overlap)
     _show_made(made, as_json=as_json)
 
@@ -126,17 +130,18 @@ def rotate(key_id: str, overlap: int, data: Path, as_json: bool) -> None:
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @data_option
+@store_option
 @json_option
-def revoke(key_id: str, data: Path, as_json: bool) -> None:
+def revoke(key_id: str, data: Path, store: str | None, as_json: bool) -> None:
     """Make a key worthless at once."""
-    with _open(data) as (kept, workspace):
+    with _open(data, store) as (kept, workspace):
         key = kept.revoke(workspace, key_id)
     click.echo(msgspec.json.encode(key) if as_json else f"The key {key.name!r} does not count any more.")
 
 
 @contextmanager
-def _open(data: Path) -> Iterator[tuple["Keys", str]]:
-    """The keys of a data folder and its workspace."""
+def _open(data: Path, store: str | None) -> Iterator[tuple["Keys", str]]:
+    """The keys in the database and the workspace of the data folder."""
     from offhook.services.store import open_keys, store_file
     from offhook.services.tokens import open_workspace
 
@@ -144,7 +149,7 @@ def _open(data: Path) -> Iterator[tuple["Keys", str]]:
         workspace = open_workspace(data)
     except OSError as error:
         raise OffhookError(f"The data folder {data} cannot be used: {error.strerror}.") from None
-    kept = open_keys(store_file(data))
+    kept = open_keys(store or store_file(data))
     try:
         kept.adopt(workspace.id, workspace.secret_key_hash)
         yield kept, workspace.id

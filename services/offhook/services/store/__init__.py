@@ -4,14 +4,12 @@ from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import BadStoreUrl, read_store_url, store_file
 from offhook.services.store.keys import Keys, open_keys
 from offhook.services.store.records import StoreRecords
-from offhook.services.store.replies import Different, InFlight, Replies, Reply
+from offhook.services.store.replies import Replies, Reply, open_replies
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
 
 __all__ = [
     "BadStoreUrl",
-    "Different",
-    "InFlight",
     "Keys",
     "Replies",
     "Reply",
@@ -20,6 +18,7 @@ __all__ = [
     "StoreRecords",
     "clean",
     "open_keys",
+    "open_replies",
     "open_store",
     "read_store_url",
     "store_file",

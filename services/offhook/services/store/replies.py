@@ -7,13 +7,16 @@ of this has and the store has not.
 import hashlib
 import os
 import time
+from pathlib import Path
+from typing import Literal
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine, delete, insert, select, update
 
-from offhook.services.store.engine import away, transaction
+from offhook.services.store.engine import away, open_engine, transaction
+from offhook.services.store.schema import migrate
 from offhook.services.store.tables import replies
 
 #: Seconds for which an answer is known, and after which a request without one is given up.
@@ -29,12 +32,12 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class InFlight(msgspec.Struct, frozen=True):
-    """The same request is being answered right now."""
-
-
-class Different(msgspec.Struct, frozen=True):
-    """The key was used with another request."""
+def open_replies(place: str | Path) -> "Replies":
+    """Open the answers at a database URL or the path of an SQLite file. Raises ``RecordsAway``, ``SchemaTooNew``."""
+    with away():
+        engine = open_engine(place)
+        migrate(engine)
+    return Replies(engine)
 
 
 class Replies:
@@ -43,8 +46,11 @@ class Replies:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def begin(self, id_: str, fingerprint: str, *, secret: str) -> Reply | InFlight | Different | None:
-        """None: the request is yours to answer, then ``finish`` or ``drop``."""
+    def begin(self, id_: str, fingerprint: str, *, secret: str) -> Reply | Literal["in_flight", "different"] | None:
+        """The answer, ``in_flight`` while it is being given, ``different`` for another request.
+
+        None: the request is yours to answer, then ``finish`` or ``drop``.
+        """
         now = time.time()
         with away(), transaction(self._engine) as connection:
             connection.execute(delete(replies).where(replies.c.begun_at <= now - KEPT))
@@ -54,22 +60,26 @@ class Replies:
                 connection.execute(insert(replies), values)
                 return None
             if row.fingerprint != fingerprint:
-                return Different()
+                return "different"
             if row.status is not None:
                 opened = _open(row.sealed, secret)
-                return Different() if opened is None else Reply(row.status, opened)
+                return "different" if opened is None else Reply(row.status, opened)
             if row.begun_at > now - IN_FLIGHT:
-                return InFlight()
+                return "in_flight"
             connection.execute(update(replies).where(replies.c.id == id_), {"begun_at": now})
             return None
 
-    def finish(self, id_: str, reply: Reply, *, secret: str) -> None:
+    def finish(self, id_: str, status: int, body: bytes, *, secret: str) -> None:
         """Keep the answer."""
         nonce = os.urandom(_NONCE)
-        sealed = nonce + AESGCM(_seal_key(secret)).encrypt(nonce, reply.body, None)
+        sealed = nonce + AESGCM(_seal_key(secret)).encrypt(nonce, body, None)
         with away(), transaction(self._engine) as connection:
-            values = {"status": reply.status, "sealed": sealed}
+            values = {"status": status, "sealed": sealed}
             connection.execute(update(replies).where(replies.c.id == id_), values)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
 
     def drop(self, id_: str) -> None:
         """No answer came of it: the next request with this key is the first."""

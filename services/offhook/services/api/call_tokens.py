@@ -1,0 +1,130 @@
+"""``/v1/call-tokens``: tokens for calls from a page (R1, W13)."""
+
+import math
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Protocol
+
+import msgspec
+
+from offhook.protocol.errors import Reason
+from offhook.protocol.ice import IceServer
+from offhook.protocol.origins import normal_origin
+from offhook.services.api.access import Threads
+from offhook.services.api.edge import scheme_of
+from offhook.services.api.keys import KeyRing
+from offhook.services.api.problems import Problem
+from offhook.services.api.route import AnyRequest, Ask, Nothing, Route
+
+#: Seconds for which a token counts.
+TTL = 300.0
+
+AgentId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+#: The STUN and TURN servers for one call.
+IceServers = Callable[[], tuple[IceServer, ...]]
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+
+
+class AgentShown(msgspec.Struct, frozen=True):
+    """Whom a call is with."""
+
+    id: str
+    name: str
+
+
+class CallTokens(Protocol):
+    """Where call tokens are made."""
+
+    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, AgentShown]:
+        """A token for one call of ``agent``, from a page of ``origin`` if it is given. Raises ``AgentNotFound``."""
+
+
+class CallTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the token is for."""
+
+    agent_id: AgentId
+    #: The page that will use it, for example ``https://example.com``; of a publishable key it is the page that asks.
+    origin: Annotated[str, msgspec.Meta(max_length=300)] | None = None
+
+
+class CallToken(msgspec.Struct, frozen=True):
+    """All a page needs to call the agent over the gateway protocol."""
+
+    token: str
+    #: Seconds for which a call can be started with it.
+    expires_in: float
+    agent: AgentShown
+    websocket_url: str
+    ice_servers: tuple[IceServer, ...]
+
+
+class CallTokensResource:
+    """Tokens for calls from a page."""
+
+    def __init__(
+        self,
+        tokens: CallTokens,
+        ring: Callable[[], KeyRing],
+        ice_servers: IceServers,
+        websocket_path: str,
+        in_thread: Threads,
+    ) -> None:
+        self._tokens = tokens
+        self._ring = ring
+        self._ice_servers = ice_servers
+        self._websocket_path = websocket_path
+        self._in_thread = in_thread
+
+    def routes(self) -> list[Route]:
+        """The routes of this resource."""
+        return [
+            Route(
+                method="POST", path="/v1/call-tokens", handle=self.create, summary="Make a call token",
+                scope="calls:start", body=CallTokenRequest, gives=CallToken, status=201, from_pages=True,
+            )
+        ]  # fmt: skip
+
+    async def create(self, ask: Ask[Nothing, CallTokenRequest]) -> CallToken:
+        """A token for one call with an agent; the only thing that a publishable key can ask for."""
+        origin = ask.body.origin
+        if ask.key.kind == "publishable":
+            origin = ask.request.headers.get("origin")
+            await spend_quota(self._ring(), ask, self._in_thread)
+        if origin is not None:
+            origin = checked_origin(origin)
+        url = socket_base(ask.request) + self._websocket_path
+        token, agent = self._tokens.mint(ask.body.agent_id, origin=origin, ttl=TTL)
+        return CallToken(token, TTL, agent, url, self._ice_servers())
+
+
+async def spend_quota(ring: KeyRing, ask: Ask[Nothing, CallTokenRequest], in_thread: Threads) -> None:
+    """Count one call of the key. Raises ``Problem`` where it has had all of today's."""
+    wait = await in_thread(partial(ring.spend, ask.key), abandon=False)
+    if wait > 0:
+        raise Problem(
+            429,
+            "quota_exceeded",
+            "This key has started all the calls it may start today; they come back at midnight UTC.",
+            headers={"Retry-After": str(math.ceil(wait))},
+        )
+
+
+def checked_origin(origin: str) -> str:
+    """The origin in its one written form. Raises ``Problem``."""
+    normal = normal_origin(origin)
+    if normal is None:
+        raise Problem(
+            422, Reason.INVALID_FIELD.value, "/origin: write a web origin such as https://example.com.",
+            pointer="/origin",
+        )  # fmt: skip
+    return normal
+
+
+def socket_base(request: AnyRequest) -> str:
+    """Where the same host takes WebSockets: ``wss://host``. Raises ``Problem``."""
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise Problem(400, "invalid_request", "The Host header names no host.")
+    return f"{'wss' if scheme_of(request.scope) == 'https' else 'ws'}://{host}"

@@ -1,0 +1,66 @@
+"""A route of a resource: one row that says everything about it, and what its handler is given.
+
+The row is what the request passes (``dispatch``) and what the OpenAPI document shows (``openapi``): the two cannot
+differ.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from litestar import Request
+
+from offhook.protocol.keys import Key, Scope
+
+AnyRequest = Request[Any, Any, Any]
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A query or a body without fields."""
+
+
+class Ask(msgspec.Struct, Generic[Q, B], frozen=True, kw_only=True):
+    """A request that has passed every check on its way to a handler."""
+
+    #: The key that asks; the handler acts for its workspace and no other.
+    key: Key
+    #: Parameters of the path, by name.
+    path: dict[str, str]
+    query: Q
+    body: B
+    request: AnyRequest
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of the key."""
+        return self.key.workspace
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """One method on one path."""
+
+    method: str
+    #: As OpenAPI writes it: ``/v1/calls/{call_id}``.
+    path: str
+    #: Takes an ``Ask`` and returns what is to be sent as JSON, a Struct of type ``gives``.
+    handle: Callable[[Ask[Any, Any]], Awaitable[Any]]
+    #: One line for the document; the handler's docstring follows it.
+    summary: str
+    #: What a secret key must be allowed to do.
+    scope: Scope
+    #: Structs of the query and of the JSON body; None: there is none.
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
+    #: Struct of the answer; None: 204 without a body.
+    gives: type[msgspec.Struct] | None = None
+    status: int = 200
+    #: True: a publishable key may ask too, from a page of one of its domains.
+    from_pages: bool = False
+
+    @property
+    def tag(self) -> str:
+        """The resource it belongs to."""
+        return self.path.removeprefix("/v1").split("/")[1]
