@@ -21,6 +21,7 @@ OFFERED = ev.Offered(
 _SAMPLES: dict[type[ev.Event], Callable[[Call], CallEvent]] = {
     ev.Offered: lambda _: OFFERED,
     ev.MediaPrepared: lambda _: ev.MediaPrepared(sdp="v=0 answer", node="voice-1"),
+    ev.OfferAnswered: lambda _: ev.OfferAnswered(sdp="v=0 reply"),
     ev.MediaFailed: lambda _: ev.MediaFailed(reason="media_failed", message="The audio broke."),
     ev.AgentFailed: lambda _: ev.AgentFailed(reason="agent_failed", message="The agent broke."),
     ev.Said: lambda call: ev.Said(role="agent", text="hello", line=call.lines + 1, began=1.0, ended=2.0),

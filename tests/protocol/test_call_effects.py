@@ -1,9 +1,10 @@
 """What the orders of a call carry, and what a call learns from its events."""
 
+import msgspec
 import pytest
 from call_samples import ENTERED, OFFERED, call_in, event_for
 
-from offhook.protocol.call import Call, CallEffect, CallState, EndReason, step
+from offhook.protocol.call import Call, CallEffect, CallState, EndReason, standing, step
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 
@@ -43,6 +44,17 @@ def test_the_answer_is_sent_when_it_is_there_and_again_when_asked() -> None:
     assert effects == [do.SendAnswer(sdp="v=0 here")]
     assert (prepared.answer, prepared.node) == ("v=0 here", "voice-2")
     assert step(prepared, ev.OfferRepeated(), NOW)[1] == [do.SendAnswer(sdp="v=0 here")]
+
+
+def test_an_offer_of_ours_is_sent_and_the_callers_answer_taken() -> None:
+    """Covers S2."""
+    asked = msgspec.structs.replace(OFFERED, sdp="")
+    call, effects = step(call_in(State.CREATED), asked, NOW)
+    assert [effect.sdp for effect in effects if isinstance(effect, do.OpenMedia)] == [""]
+    prepared, effects = step(call, ev.MediaPrepared(sdp="v=0 ours", node="voice-2"), NOW)
+    assert effects == standing(prepared) == [do.SendOffer(sdp="v=0 ours")]
+    answered, effects = step(prepared, ev.OfferAnswered(sdp="v=0 theirs"), NOW)
+    assert effects == standing(answered) == [do.TakeAnswer(sdp="v=0 theirs")]
 
 
 def test_media_opens_again_with_the_new_offer() -> None:

@@ -196,6 +196,7 @@ MATRIX = """
 Offered         connecting  .           .           .             .             .             .           .
 OfferRepeated   .           connecting  ringing     answered      held          .             .           .
 MediaPrepared   .           connecting  .           answered      held          reconnecting  ending      .
+OfferAnswered   .           connecting  .           .             .             .             .           .
 MediaConnected  .           ringing     .           .             .             back          .           .
 MediaLost       .           .           ending      reconnecting  reconnecting  .             .           .
 MediaFailed     .           ending      ending      ending        ending        ending        .           .
@@ -227,6 +228,7 @@ FOLLOWS = """
 Offered         created                                OpenMedia
 OfferRepeated   connecting ringing answered held       SendAnswer
 MediaPrepared   connecting answered held reconnecting  SendAnswer
+OfferAnswered   connecting                             TakeAnswer
 MediaPrepared   ending                                 StopAgent
 MediaConnected  connecting                             RingAgent Announce
 MediaConnected  reconnecting                           ResumeAgent Announce

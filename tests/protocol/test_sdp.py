@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from offhook.protocol.candidates import Candidate, check_candidate, is_private
 from offhook.protocol.errors import Code, Reason, Refusal
-from offhook.protocol.sdp import MAX_BYTES, check_offer
+from offhook.protocol.sdp import MAX_BYTES, check_answer, check_offer
 
 OFFERS = {path.stem: path.read_bytes().decode() for path in sorted((Path(__file__).parent / "offers").glob("*.sdp"))}
 PLAIN = OFFERS["chromium_audio"]
@@ -229,3 +229,17 @@ def test_mutated_offers_are_taken_or_refused(sdp: str, allow: bool) -> None:
     assert 0 <= offer.opus <= 127
     assert len(offer.candidates) <= 24
     assert offer.fingerprints
+
+
+# ── answers to offers of ours ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_answer_has_the_same_facts_and_decides_the_role() -> None:
+    answer = PLAIN.replace("a=setup:actpass", "a=setup:active")
+    assert check_answer(answer, allow_loopback=True) == check_offer(answer, allow_loopback=True)
+    with pytest.raises(Refusal) as open_role:
+        check_answer(PLAIN)
+    assert open_role.value.reason is Reason.SDP_INVALID
+    with pytest.raises(Refusal) as more:
+        check_answer(OFFERS["chromium_all"].replace("a=setup:actpass", "a=setup:active"))
+    assert more.value.reason is Reason.SDP_TOO_MANY_MEDIA

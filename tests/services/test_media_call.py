@@ -83,6 +83,32 @@ async def test_audio_goes_both_ways(engine: AiortcEngine) -> None:
         assert link.played > MOUTH_RATE
 
 
+async def test_the_server_offers_and_audio_goes_both_ways(engine: AiortcEngine) -> None:
+    """Covers S2: ours is the offer, ours the controlling side of ICE."""
+    link = AudioLink()
+    async with WebRtcCaller() as caller, engine.open_peer(link, echo=False) as peer:
+        offer = await peer.offer()
+        with pytest.raises(Refusal) as refused:
+            await peer.take_answer(offer)
+        assert refused.value.reason is Reason.SDP_INVALID
+        answer = await caller.answer(offer)
+        await peer.take_answer(answer)
+        await peer.take_answer(answer)
+        async with asyncio.timeout(5):
+            assert await peer.next_event() == PeerConnected()
+        caller.say(tone(700, 3, EAR_RATE))
+        await link.play(tone(440, 3, MOUTH_RATE))
+        assert loudest((await listen(link, 1.5))[-EAR_RATE:], EAR_RATE) == pytest.approx(700, abs=5)
+        await caller.wait_heard(75)
+        assert loudest(caller.heard_pcm()[-RATE:], RATE) == pytest.approx(440, abs=5)
+        with pytest.raises(Refusal) as again:
+            await peer.offer()
+        assert again.value.reason is Reason.USE_REATTACH
+        await caller.close()
+        async with asyncio.timeout(3):
+            assert await peer.next_event() == PeerClosed()
+
+
 async def test_frames_come_at_an_even_pace_and_go_on_in_silence(engine: AiortcEngine) -> None:
     async with call(engine, AudioLink()) as (caller, _):
         await caller.wait_heard(5)

@@ -98,6 +98,19 @@ class WebRtcCaller:
     async def offer(self) -> str:
         """The SDP offer, candidates included."""
         self._pc.addTrack(self._microphone)
+        self._stay_on_address()
+        await self._pc.setLocalDescription(await self._pc.createOffer())
+        return str(self._pc.localDescription.sdp)
+
+    async def answer(self, offer: str) -> str:
+        """The SDP answer to an offer of the server, candidates included; the connection comes up in the background."""
+        await self._pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        self._pc.addTrack(self._microphone)
+        self._stay_on_address()
+        await self._pc.setLocalDescription(await self._pc.createAnswer())
+        return str(self._pc.localDescription.sdp)
+
+    def _stay_on_address(self) -> None:
         ice = self._ice
         gather = ice.get_component_candidates
 
@@ -105,8 +118,6 @@ class WebRtcCaller:
             return await gather(component, [self._address], timeout)
 
         ice.get_component_candidates = on_address
-        await self._pc.setLocalDescription(await self._pc.createOffer())
-        return str(self._pc.localDescription.sdp)
 
     async def accept(self, answer: str) -> None:
         """Take the server's answer; the connection comes up in the background."""

@@ -46,7 +46,7 @@ FAREWELL = 10.0
 
 
 class _Answered(msgspec.Struct, frozen=True):
-    """The offer of a connection has an answer."""
+    """The offer of a connection has an answer, or there is an offer of ours."""
 
     sdp: str
 
@@ -102,7 +102,8 @@ class MediaActor:
         self._connections: list[_Connection] = []
         self._echo = False
         self._holding = False
-        self._offer = ""
+        #: The last offer of the caller, empty where the offer is ours; None: no order yet.
+        self._offer: str | None = None
         self._tasks: TaskGroup
         self._reporter: Reporter
 
@@ -143,10 +144,18 @@ class MediaActor:
                 await peer.add_candidate(envelope.body)
             case do.ReopenMedia(sdp=sdp):
                 self._connect(sdp)
+            case do.TakeAnswer(sdp=sdp) if (peer := self._connections[0].peer) is not None:
+                await self._take_answer(peer, sdp)
             case do.HoldMedia():
                 self._hold(holding=True)
             case do.ResumeMedia():
                 self._hold(holding=False)
+
+    async def _take_answer(self, peer: MediaPeer, answer: str) -> None:
+        try:
+            await peer.take_answer(answer)
+        except Refusal as refusal:
+            self._reporter.report(ev.MediaFailed(reason=refusal.reason.value, message=refusal.message))
 
     def _hold(self, *, holding: bool) -> None:
         self._holding = holding
@@ -184,7 +193,7 @@ class MediaActor:
                 if self._holding:
                     peer.hold()
                 try:
-                    answer = await peer.answer(offer)
+                    answer = await peer.answer(offer) if offer else await peer.offer()
                 except Refusal as refusal:
                     await self._mailbox.put_soon(_News(connection.number, _Refused(refusal)))
                     return

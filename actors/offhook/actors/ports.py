@@ -150,6 +150,12 @@ class MediaPeer(Protocol):
     async def answer(self, offer: str) -> str:
         """Take the caller's SDP offer, return the answer. Raises ``Refusal`` with an ``sdp_*`` reason. Once only."""
 
+    async def offer(self) -> str:
+        """An SDP offer of ours, instead of an answer. Raises ``Refusal`` with a ``media_*`` reason. Once only."""
+
+    async def take_answer(self, answer: str) -> None:
+        """The caller's answer to our offer; a second one changes nothing. Raises ``Refusal`` (``sdp_*``)."""
+
     async def add_candidate(self, candidate: AddCandidate) -> None:
         """A trickled candidate; an implausible one is dropped silently and counted. Never raises."""
 

@@ -57,6 +57,7 @@ def _events(kind: type[ev.Event], call: Call, at: float) -> st.SearchStrategy[Ca
             "metadata": _facts,
         },
         ev.MediaPrepared: {"sdp": st.just("v=0"), "node": st.just("voice-1")},
+        ev.OfferAnswered: {"sdp": st.just("v=0")},
         ev.MediaFailed: {"reason": st.just("media_failed"), "message": _words},
         ev.AgentFailed: {"reason": st.just("agent_failed"), "message": _words},
         ev.AgentCompleted: {"reason": st.sampled_from([EndReason.AGENT_COMPLETED, EndReason.SILENCE])},

@@ -18,7 +18,7 @@ from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import PeerConnected, PeerEvent, PeerLost
 from offhook.protocol.messages import AddCandidate
-from offhook.protocol.sdp import check_offer
+from offhook.protocol.sdp import check_answer, check_offer
 from offhook.protocol.speech import EAR_FRAME, MOUTH_FRAME
 from offhook.simulation.scheduler import NODE, is_held
 from offhook.simulation.speech import HANGOVER, is_sound, words_in
@@ -54,6 +54,11 @@ def offer_of(number: int) -> str:
     """A valid SDP offer that names simulated handset ``number``."""
     key = ":".join([f"{number // 256 % 256:02X}", f"{number % 256:02X}"] * 16)
     return _OFFER.format(number=number, ufrag=f"sim{number:05d}", fingerprint=key)
+
+
+def answer_of(number: int) -> str:
+    """A valid SDP answer of simulated handset ``number``."""
+    return offer_of(number).replace("a=setup:actpass", "a=setup:active")
 
 
 class Handset:
@@ -163,6 +168,8 @@ class SimulatedPeer:
         self._holding = False
         self._handset: Handset | None = None
         self._began = 0.0
+        #: True once the caller's answer to our offer was taken.
+        self._begun = False
         self._frames = 0
         #: Frames since the caller's last sound, and since the caller went missing.
         self._quiet = HANGOVER
@@ -179,6 +186,19 @@ class SimulatedPeer:
         answer = answer.replace("a=ice-ufrag:sim", f"a=ice-ufrag:ans{self._engine.answers}-")
         self._tasks.start_soon(self._run, handset, answer)
         return answer
+
+    async def offer(self) -> str:
+        """See ``MediaPeer``."""
+        self._engine.answers += 1
+        return offer_of(0).replace("a=ice-ufrag:sim00000", f"a=ice-ufrag:off{self._engine.answers}")
+
+    async def take_answer(self, answer: str) -> None:
+        """See ``MediaPeer``."""
+        handset = self._engine.handsets[check_answer(answer).ufrag]
+        if not self._begun:
+            self._begun = True
+            handset.accept(answer)
+            self._tasks.start_soon(self._run, handset, answer)
 
     async def add_candidate(self, candidate: AddCandidate) -> None:
         """See ``MediaPeer``."""

@@ -15,7 +15,7 @@ import msgspec
 from offhook.protocol.candidates import Candidate, check_candidate
 from offhook.protocol.errors import Reason, Refusal
 
-__all__ = ["Candidate", "Fingerprint", "Offer", "Section", "check_candidate", "check_offer"]
+__all__ = ["Candidate", "Fingerprint", "Offer", "Section", "check_answer", "check_candidate", "check_offer"]
 
 MAX_BYTES = 16 * 1024
 MAX_MEDIA = 4
@@ -81,6 +81,18 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     def mid(self) -> str | None:
         """The name of the accepted section (RFC 5888), or None."""
         return self.sections[self.audio].mid
+
+
+def check_answer(sdp: str, *, allow_loopback: bool = False, allow_private: bool = False) -> Offer:
+    """Read the caller's answer to an offer of ours, which had one section: the same facts as in an offer.
+
+    Raises ``Refusal`` as ``check_offer`` does, and ``sdp_invalid`` for an answer that leaves the DTLS role open
+    (RFC 8842 5.3).
+    """
+    answer = check_offer(sdp, max_media=1, allow_loopback=allow_loopback, allow_private=allow_private)
+    if answer.setup == "actpass":
+        raise Refusal(Reason.SDP_INVALID, "An SDP answer says a=setup:active or a=setup:passive.")
+    return answer
 
 
 class _Lines:

@@ -20,6 +20,7 @@ class Effect(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=
 class OpenMedia(Effect, frozen=True):
     """Some voice node: take this offer, start the media and the agent of the call, answer with ``MediaPrepared``."""
 
+    #: Empty: make an offer, and report that.
     sdp: str
     agent: str
     version: str
@@ -30,6 +31,12 @@ class OpenMedia(Effect, frozen=True):
 
 class ReopenMedia(Effect, frozen=True):
     """Take a new offer for this call; the new connection takes over once it is up. Answer with ``MediaPrepared``."""
+
+    sdp: str
+
+
+class TakeAnswer(Effect, frozen=True):
+    """Take the caller's answer to the offer that we made."""
 
     sdp: str
 
@@ -78,6 +85,12 @@ class SendAnswer(Effect, frozen=True):
     sdp: str
 
 
+class SendOffer(Effect, frozen=True):
+    """Send our SDP offer to the caller (S2)."""
+
+    sdp: str
+
+
 class Announce(Effect, frozen=True):
     """Tell a client that asked for events what happened (G10)."""
 
@@ -105,9 +118,9 @@ class EndSignaling(Effect, frozen=True):
     reason: str
 
 
-ToMedia = ReopenMedia | HoldMedia | ResumeMedia | CloseMedia
+ToMedia = ReopenMedia | TakeAnswer | HoldMedia | ResumeMedia | CloseMedia
 ToAgent = RingAgent | StartAgent | HoldAgent | ResumeAgent | StopAgent
-ToSignaling = SendAnswer | Announce | SendError | LeaveSocket | EndSignaling
+ToSignaling = SendAnswer | SendOffer | Announce | SendError | LeaveSocket | EndSignaling
 CallEffect = OpenMedia | ToMedia | ToAgent | ToSignaling
 
 #: Every effect type, in the order the docs show them.

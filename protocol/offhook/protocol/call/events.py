@@ -19,13 +19,13 @@ class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=T
 
 
 class Offered(Event, frozen=True):
-    """A caller with a valid token offered media for a new call."""
+    """A caller with a valid token offered media for a new call, or asked us to offer (S2)."""
 
     #: Agent id, the version that will serve the call, and the workspace both belong to.
     agent: str
     version: str
     workspace: str
-    #: The caller's SDP offer, already validated and bounded.
+    #: The caller's SDP offer, already validated and bounded; empty: the offer is to be ours.
     sdp: str
     #: ``end-to-end``, ``traditional`` or ``echo`` (G7), as it will be served.
     mode: str
@@ -45,12 +45,19 @@ class OfferRepeated(Event, frozen=True):
 
 
 class MediaPrepared(Event, frozen=True):
-    """A voice node took the offer and has an answer for it."""
+    """A voice node took the offer and has an answer for it, or has an offer of ours."""
 
-    #: The SDP answer.
+    #: The SDP answer, or our offer.
     sdp: str
     #: Name of the voice node that now holds media and agent.
     node: str
+
+
+class OfferAnswered(Event, frozen=True):
+    """The caller answered the offer that we made (S2)."""
+
+    #: The caller's SDP answer, already validated and bounded.
+    sdp: str
 
 
 class MediaConnected(Event, frozen=True):
@@ -212,6 +219,7 @@ CallEvent = (
     Offered
     | OfferRepeated
     | MediaPrepared
+    | OfferAnswered
     | MediaConnected
     | MediaLost
     | MediaFailed

@@ -14,6 +14,10 @@ def standing(call: Call) -> list[do.CallEffect]:
     match call.state:
         case CallState.CONNECTING if call.offer is not None and call.answer is None:
             return [open_media(call.offer)]
+        case CallState.CONNECTING if call.reply is not None:
+            return [do.TakeAnswer(sdp=call.reply)]
+        case CallState.CONNECTING if call.we_offer and call.answer is not None:
+            return [do.SendOffer(sdp=call.answer)]
         case CallState.RINGING:
             return [do.RingAgent()]
         case CallState.ANSWERED:

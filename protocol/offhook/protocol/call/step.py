@@ -40,9 +40,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: float | None = None
     ended_at: float | None = None
     offer: ev.Offered | None = None
-    #: SDP answer and voice node, once media is prepared.
+    #: SDP answer (or our offer) and voice node, once media is prepared.
     answer: str | None = None
     node: str | None = None
+    #: The caller's answer to our offer.
+    reply: str | None = None
     #: The state that was left for ``reconnecting``.
     left: CallState | None = None
     reason: EndReason | None = None
@@ -51,6 +53,11 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     #: Number of transcript lines.
     lines: int = 0
     recording: Recording | None = None
+
+    @property
+    def we_offer(self) -> bool:
+        """Whether the caller left the offer to us (S2)."""
+        return self.offer is not None and not self.offer.sdp
 
     @property
     def duration(self) -> float:
@@ -137,6 +144,8 @@ def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
             return msgspec.structs.replace(call, offer=event, created_at=at)
         case ev.MediaPrepared(sdp=sdp, node=node):
             return msgspec.structs.replace(call, answer=sdp, node=node)
+        case ev.OfferAnswered(sdp=sdp):
+            return msgspec.structs.replace(call, reply=sdp)
         case ev.Said(line=line):
             return msgspec.structs.replace(call, lines=line)
         case ev.MediaFailed(reason=reason) | ev.AgentFailed(reason=reason):
@@ -201,7 +210,16 @@ def _leave_socket(_call: Call, _after: Call, event: ev.CallEvent) -> do.LeaveSoc
 
 
 def _send_answer(_call: Call, after: Call, _event: ev.CallEvent) -> do.SendAnswer | None:
-    return None if after.answer is None else do.SendAnswer(sdp=after.answer)
+    return None if after.answer is None or after.we_offer else do.SendAnswer(sdp=after.answer)
+
+
+def _send_offer(_call: Call, after: Call, _event: ev.CallEvent) -> do.SendOffer | None:
+    return do.SendOffer(sdp=after.answer) if after.answer is not None and after.we_offer else None
+
+
+def _take_answer(_call: Call, _after: Call, event: ev.CallEvent) -> do.TakeAnswer:
+    assert isinstance(event, ev.OfferAnswered)
+    return do.TakeAnswer(sdp=event.sdp)
 
 
 def _send_error(_call: Call, _after: Call, event: ev.CallEvent) -> do.SendError:
@@ -254,6 +272,8 @@ _MAKE: dict[type[do.Effect], Callable[[Call, Call, ev.CallEvent], Any]] = {
     do.ReopenMedia: _reopen_media,
     do.LeaveSocket: _leave_socket,
     do.SendAnswer: _send_answer,
+    do.SendOffer: _send_offer,
+    do.TakeAnswer: _take_answer,
     do.SendError: _send_error,
     do.Announce: _announce,
     do.EndSignaling: _end_signaling,

@@ -54,7 +54,9 @@ TABLE: Table = {
     (State.CREATED, ev.ShutDown): Edge(State.ENDED, _OVER, EndReason.SHUTDOWN),
     (State.CREATED, ev.TimedOut): Edge(State.ENDED, _OVER, EndReason.FAILED),
     # ── connecting: a voice node answers, ICE and DTLS come up ─────────────────────────────────────────────────
-    (State.CONNECTING, ev.MediaPrepared): Edge(State.CONNECTING, (do.SendAnswer,)),
+    # Who offered decides which of the two is sent.
+    (State.CONNECTING, ev.MediaPrepared): Edge(State.CONNECTING, (do.SendAnswer, do.SendOffer)),
+    (State.CONNECTING, ev.OfferAnswered): Edge(State.CONNECTING, (do.TakeAnswer,)),
     (State.CONNECTING, ev.OfferRepeated): Edge(State.CONNECTING, (do.SendAnswer,)),
     (State.CONNECTING, ev.MediaConnected): Edge(State.RINGING, (do.RingAgent, do.Announce)),
     (State.CONNECTING, ev.MediaFailed): _ending(EndReason.FAILED, do.SendError),

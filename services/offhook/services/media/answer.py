@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from offhook.protocol.sdp import PROFILE, Offer, Section
 
 #: 20 ms packets, in-band FEC, mono: what a voice needs and no more (RFC 7587 6.1).
-_OPUS = "minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate=40000"
+OPUS_FORMAT = "minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate=40000"
 
 
 def write_answer(offer: Offer, transport: Sequence[str], ssrc: int) -> str:
@@ -34,7 +34,7 @@ def _accepted(offer: Offer, section: Section, transport: Sequence[str], ssrc: in
     if section.mid is not None:
         lines.append(f"a=mid:{section.mid}")
     lines += [f"a={offer.direction}", "a=rtcp-mux", f"a=rtpmap:{offer.opus} opus/48000/2"]
-    lines.append(f"a=fmtp:{offer.opus} {_OPUS}")
+    lines.append(f"a=fmtp:{offer.opus} {OPUS_FORMAT}")
     if offer.digits is not None:
         lines += [f"a=rtpmap:{offer.digits} telephone-event/{offer.digits_rate}", f"a=fmtp:{offer.digits} 0-15"]
     lines += ["a=ptime:20", "a=msid:offhook voice", f"a=ssrc:{ssrc} cname:offhook"]

@@ -35,7 +35,7 @@ def offered_addresses(media_address: str | None) -> list[str]:
 
 
 class GuardedConnection(aioice.Connection):
-    """The controlled side of ICE (RFC 8445 6.1.1), with host candidates on ``addresses``.
+    """ICE with host candidates on ``addresses``, controlled unless told to lead (RFC 8445 6.1.1).
 
     ``media`` gets each SRTP and SRTCP packet that its guard lets pass, in the callback of the socket, and never
     raises. What the guard drops is counted in ``dropped``, too.
@@ -48,6 +48,10 @@ class GuardedConnection(aioice.Connection):
         self._addresses = addresses
         self._media = media
         self.guard = Guard(self.local_username, self.local_password, asyncio.get_running_loop().time, dropped)
+
+    def lead(self) -> None:
+        """Be the controlling side: who makes the offer nominates the pair."""
+        self.ice_controlling = True
 
     async def gather_candidates(self) -> None:
         """Open one socket per address. Raises ``OSError`` when none can be opened."""

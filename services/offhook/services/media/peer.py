@@ -13,9 +13,10 @@ from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.rtp import RtpPacket
-from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_candidate, check_offer
+from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_answer, check_candidate, check_offer
 from offhook.services.media.answer import write_answer
 from offhook.services.media.audio import CallAudio
+from offhook.services.media.offer import write_offer
 from offhook.services.media.silence import LOOK_EVERY, Sign, Silence
 from offhook.services.media.ticker import Ticker
 from offhook.services.media.transport import Path, PathFailed
@@ -52,7 +53,9 @@ class AiortcPeer:
         self._dropped = dropped
         self._path: Path | None = None
         self._audio: CallAudio | None = None
+        #: What the caller's description says, its offer or its answer to ours.
         self._offer: Offer | None = None
+        self._ssrc = secrets.randbits(32)
         # Kept here too, for a call that is on hold when its new connection is answered.
         self._held = False
         self._answered = anyio.Event()
@@ -67,21 +70,20 @@ class AiortcPeer:
         if self._path is not None:
             raise Refusal(Reason.USE_REATTACH, "This connection has its answer; attach a new one to the call.")
         checked = check_offer(offer, **self._allow)
-        ssrc = secrets.randbits(32)
-        path = Path(self._addresses, self._certificate, self._rtp, self._rtcp, self._dropped)
-        self._path = path
-        try:
-            transport = await path.open()
-        except PathFailed as exc:
-            self._path = None
-            raise Refusal(exc.reason, exc.message) from exc
-        self._offer = checked
-        self._candidates = len(checked.candidates)
-        self._audio = CallAudio(checked, ssrc, self._link, path.send, self._press, self._ticker)
-        if self._held:
-            self._audio.hold()
-        self._answered.set()
-        return write_answer(checked, transport, ssrc)
+        transport = await self._open_path(offering=False)
+        self._begin(checked)
+        return write_answer(checked, transport, self._ssrc)
+
+    async def offer(self) -> str:
+        """An SDP offer of ours. Raises ``Refusal``; after one, another may be asked for."""
+        if self._path is not None:
+            raise Refusal(Reason.USE_REATTACH, "This connection has its offer; attach a new one to the call.")
+        return write_offer(await self._open_path(offering=True), self._ssrc)
+
+    async def take_answer(self, answer: str) -> None:
+        """The caller's answer to our offer. Raises ``Refusal``; after one, another answer may be taken."""
+        if self._path is not None and self._offer is None:
+            self._begin(check_answer(answer, **self._allow))
 
     async def add_candidate(self, candidate: AddCandidate) -> None:
         """A trickled candidate; an implausible one is dropped silently. Never raises."""
@@ -111,6 +113,25 @@ class AiortcPeer:
         self._held = False
         if self._audio is not None:
             self._audio.resume()
+
+    async def _open_path(self, *, offering: bool) -> list[str]:
+        """The lines of SDP that describe our end. Raises ``Refusal``."""
+        self._path = path = Path(self._addresses, self._certificate, self._rtp, self._rtcp, self._dropped)
+        try:
+            return await path.open(offering=offering)
+        except PathFailed as exc:
+            self._path = None
+            raise Refusal(exc.reason, exc.message) from exc
+
+    def _begin(self, caller: Offer) -> None:
+        """The caller's end is known: ``run`` goes on."""
+        assert self._path is not None
+        self._offer = caller
+        self._candidates = len(caller.candidates)
+        self._audio = CallAudio(caller, self._ssrc, self._link, self._path.send, self._press, self._ticker)
+        if self._held:
+            self._audio.hold()
+        self._answered.set()
 
     # ── what the engine calls ──────────────────────────────────────────────────────────────────────────────────
 

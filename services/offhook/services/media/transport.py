@@ -83,8 +83,10 @@ class Path:
         """Datagrams that the guard has dropped, by kind (``Drop``)."""
         return self._ice.guard.dropped
 
-    async def open(self) -> list[str]:
+    async def open(self, *, offering: bool = False) -> list[str]:
         """Open the sockets; returns the lines of SDP that describe this end. Raises ``PathFailed``."""
+        if offering:
+            self._ice.lead()
         try:
             await self._ice.gather_candidates()
         except OSError as exc:
