@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hostile import ALERT, CHANGE_CIPHER, CLOSE_NOTIFY, DTLS, RTP, check, error_answer, strangers, with_attribute
+from hostile import ALERT, CHANGE_CIPHER, CLOSE_NOTIFY, DTLS, RTCP, RTP, check, error_answer, strangers, with_attribute
 from hypothesis import given
 from hypothesis import strategies as st
 from webrtc_caller import WebRtcCaller
 
 from offhook.actors.link import AudioLink
-from offhook.actors.ports import PeerConnected
+from offhook.actors.ports import PeerConnected, PeerLost
 from offhook.services.media import AiortcEngine
 from offhook.services.media.guard import (
     CHECKS_A_SECOND,
@@ -261,6 +261,49 @@ async def test_forged_records_after_the_handshake_end_no_call() -> None:
         for record in (ALERT, CLOSE_NOTIFY, CHANGE_CIPHER, DTLS, RTP, b"", b"\x16" * 1400):
             for _ in range(20):
                 gate.datagram_received(record, caller.socket_address)
+        await caller.wait_heard(len(caller.heard) + 25)
+
+
+@pytest.mark.anyio
+async def test_forged_media_keeps_no_call_alive() -> None:
+    async with ringing() as (_, caller, peer, answer, _):
+        await caller.accept(answer)
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerConnected()
+        gate = peer._path._ice._protocols[0].transport.get_protocol()
+        source = caller.socket_address
+        caller.vanish()
+
+        async def forge() -> None:
+            while True:
+                for datagram in (RTP, RTCP, DTLS):
+                    gate.datagram_received(datagram, source)
+                await asyncio.sleep(0.02)
+
+        forging = asyncio.create_task(forge())
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerLost()
+        forging.cancel()
+
+
+@pytest.mark.anyio
+async def test_what_the_caller_sent_before_counts_once() -> None:
+    """Replayed and damaged packets, from the caller's own address."""
+    async with ringing() as (engine, caller, peer, answer, _):
+        await caller.accept(answer)
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerConnected()
+        sent = caller.note_sent()
+        await caller.wait_heard(10)
+        gate = peer._path._ice._protocols[0].transport.get_protocol()
+        media = [datagram for datagram in sent if 128 <= datagram[0] < 192][:5]
+        assert media
+        before = engine.dropped[Drop.SRTP_REFUSED]
+        for datagram in media:
+            gate.datagram_received(datagram, caller.socket_address)
+            gate.datagram_received(datagram[:-1] + bytes([datagram[-1] ^ 1]), caller.socket_address)
+            gate.datagram_received(datagram[:13], caller.socket_address)
+        assert engine.dropped[Drop.SRTP_REFUSED] - before == 3 * len(media)
         await caller.wait_heard(len(caller.heard) + 25)
 
 

@@ -177,6 +177,19 @@ class WebRtcCaller:
         else:
             protocol.transport = self._transport
 
+    def note_sent(self) -> list[bytes]:
+        """Every datagram that this caller sends from now on, as it goes over the wire."""
+        noted: list[bytes] = []
+        protocol = self._ice._protocols[0]
+        send = protocol.send_data
+
+        async def send_data(data: bytes, address: tuple[str, int]) -> None:
+            noted.append(data)
+            await send(data, address)
+
+        protocol.send_data = send_data
+        return noted
+
     def keep_quiet(self) -> None:
         """Send no audio and no reports any more, as a phone with nothing to say does; the connection stands."""
 

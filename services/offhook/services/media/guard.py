@@ -106,12 +106,16 @@ class Guard:
         self.dropped[kind] += 1
         self._total[kind] += 1
 
+    def hear(self) -> None:
+        """The caller was heard: a packet has proved to be its own. An address alone proves nothing, it can be forged."""
+        self.heard = self._clock()
+
     def admit(self, source: tuple[str, int]) -> bool:
         """``source`` has passed an authenticated check; False when too many have."""
         if source not in self._sources and len(self._sources) >= MAX_SOURCES:
             return False
         self._sources.add(source)
-        self.heard = self._clock()
+        self.hear()
         return True
 
     def expect(self, transaction: bytes, password: bytes) -> None:
@@ -138,7 +142,6 @@ class Guard:
                 return Drop.PLAIN_ALERT
         else:
             return Drop.NO_PROTOCOL
-        self.heard = self._clock()
         return None
 
     def _other(self, data: bytes, source: tuple[str, int], awaited: Container[bytes]) -> Drop | None:
@@ -184,7 +187,7 @@ class Guard:
         if password is not None:
             if not check_integrity(data, message, password):
                 return Drop.STUN_UNSIGNED
-            self.heard = self._clock()
+            self.hear()
         return None
 
     def _is_asked(self, transaction: bytes) -> bytes | None:

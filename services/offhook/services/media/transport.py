@@ -168,6 +168,7 @@ class Path:
             # Forged, damaged or replayed; or longer than a packet can be.
             self._ice.guard.count(Drop.SRTP_REFUSED)
             return
+        self._ice.guard.hear()
         try:
             if control:
                 self._rtcp(packet)
