@@ -112,6 +112,12 @@ class LightCaller:
         """Whether something queued was not yet sent."""
         return bool(self._queue)
 
+    @property
+    def target(self) -> tuple[str, int]:
+        """Where its packets go; once it is connected."""
+        address: tuple[str, int] = self._to
+        return address
+
     def send_raw(self, datagram: bytes) -> None:
         """Send any bytes from this caller's own address."""
         if self._socket is not None:

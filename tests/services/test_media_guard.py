@@ -8,7 +8,18 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hostile import ALERT, CHANGE_CIPHER, CLOSE_NOTIFY, DTLS, RTCP, RTP, check, error_answer, strangers, with_attribute
+from hostile_datagrams import (
+    ALERT,
+    CHANGE_CIPHER,
+    CLOSE_NOTIFY,
+    DTLS,
+    RTCP,
+    RTP,
+    check,
+    error_answer,
+    strangers,
+    with_attribute,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from webrtc_caller import WebRtcCaller
@@ -225,6 +236,8 @@ async def test_a_call_is_set_up_and_goes_on_among_noise() -> None:
         expected: Counter[str] = Counter()
         for _, drop in kinds.values():
             expected[drop] += rounds
+        # On a slow machine a check is asked twice, and the second answer of an honest caller is one too many.
+        assert engine.dropped.pop(Drop.STUN_UNASKED) >= expected.pop(Drop.STUN_UNASKED)
         assert engine.dropped == expected
         # Nobody who cannot prove itself gets an answer: the port is no reflector.
         with pytest.raises(BlockingIOError):

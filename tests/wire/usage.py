@@ -102,5 +102,12 @@ def tasks_of(product: Product) -> dict[str, int]:
     raise AssertionError(f"not every role told its tasks: {told}")
 
 
+def dropped_by(product: Product) -> dict[str, int]:
+    """Datagrams that the voice role has dropped so far, by kind."""
+    tasks_of(product)
+    lines = re.findall(r"\[voice\] datagrams dropped *(.*)", product.log.read_text())
+    return {kind: int(count) for kind, count in re.findall(r"(\w+)=(\d+)", lines[-1])}
+
+
 def _told(product: Product) -> list[tuple[str, str]]:
     return re.findall(r"\[(\w+)\] tasks living +tasks=(\d+)", product.log.read_text())

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import anyio
@@ -60,21 +60,24 @@ async def stop_signal() -> AsyncIterator[anyio.Event]:
         tasks.cancel_scope.cancel()
 
 
-async def wait_stopped() -> None:
+async def wait_stopped(counted: Mapping[str, Mapping[str, int]] | None = None) -> None:
     """Wait until this process is asked to end. Works on asyncio, uvloop and trio, in the main thread.
 
-    Meanwhile SIGUSR1 has it log how many tasks live in its loop, for operators who look for a leak.
+    Meanwhile SIGUSR1 has it log how many tasks live in its loop, for operators who look for a leak, and what it has
+    ``counted`` so far: constant text of the log, and the counters.
     """
     async with stop_signal() as stopped, anyio.create_task_group() as tasks:
-        await tasks.start(_tell_tasks)
+        await tasks.start(_tell, counted or {})
         await stopped.wait()
         tasks.cancel_scope.cancel()
 
 
-async def _tell_tasks(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+async def _tell(counted: Mapping[str, Mapping[str, int]], *, task_status: anyio.abc.TaskStatus[None]) -> None:
     with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
         task_status.started()
         async for _ in signals:
+            for text, counters in counted.items():
+                log.warning(text, extra=dict(counters))
             log.warning("tasks living", extra={"tasks": _living_tasks()})
 
 

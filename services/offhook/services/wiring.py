@@ -217,11 +217,12 @@ async def _voice(settings: Settings) -> None:
         open_synthesizer() as synthesizer,
         anyio.create_task_group() as tasks,
     ):
+        engine = AiortcEngine(settings.media_address)
         node = VoiceNode(
             settings.node,
             bus=bus,
             clock=WallClock(),
-            engine=AiortcEngine(settings.media_address),
+            engine=engine,
             agents=_open_agents(settings),
             recognizer=recognizer,
             synthesizer=synthesizer,
@@ -229,7 +230,7 @@ async def _voice(settings: Settings) -> None:
         )
         await _start(tasks, node.run)
         _serve(settings)
-        await wait_stopped()
+        await wait_stopped({"datagrams dropped": engine.dropped})
         with anyio.move_on_after(LAST_CALLS):
             await node.wait_empty()
         with anyio.move_on_after(LAST_WORD):

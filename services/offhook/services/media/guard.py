@@ -107,7 +107,7 @@ class Guard:
         self._total[kind] += 1
 
     def hear(self) -> None:
-        """The caller was heard: a packet has proved to be its own. An address alone proves nothing, it can be forged."""
+        """The caller was heard: something has proved to be its own. An address alone proves nothing."""
         self.heard = self._clock()
 
     def admit(self, source: tuple[str, int]) -> bool:
