@@ -70,3 +70,7 @@ mutants *arguments: tools
 # Run a benchmark, bench/<name>.py; without a name, list them.
 bench name="" *arguments:
     @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}
+
+# Measure what a call costs the media server beside its peers; "quick" has no peers and ends within 50 s.
+bench-media *arguments:
+    python bench/media.py {{ arguments }}
