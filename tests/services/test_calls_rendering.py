@@ -4,6 +4,7 @@ import re
 from datetime import UTC
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from offhook.protocol.record import (
     fold_record,
 )
 from offhook.services.cli.calls import list_calls, show_call
+from offhook.services.cli.filtering import read_filter
 from offhook.services.cli.rendering import render_call, render_calls, say_ago, say_duration, say_reason
 from offhook.services.store import open_store, store_file
 from offhook.simulation.call_logs import call_logs
@@ -187,11 +189,24 @@ def test_a_list_may_be_longer_than_a_page_of_the_store(tmp_path: Path) -> None:
 
 def test_lists_are_filtered(tmp_path: Path) -> None:
     fill(tmp_path, 2)
-    assert len(list_calls(tmp_path, state="Connecting", agent="a", as_json=True).splitlines()) == 2
-    assert list_calls(tmp_path, state="held", as_json=True) == ""
-    assert list_calls(tmp_path, state="held", as_json=False) == "No such calls."
-    with pytest.raises(click.UsageError, match="reconnecting"):
-        list_calls(tmp_path, state="gone", as_json=False)
+    connecting, held = (read_filter(now=0.0, state=word, agent="a") for word in ("Connecting", "held"))
+    assert len(list_calls(tmp_path, wanted=connecting, as_json=True).splitlines()) == 2
+    assert list_calls(tmp_path, wanted=held, as_json=True) == ""
+    assert list_calls(tmp_path, wanted=held, as_json=False) == "No such calls."
+
+
+def test_filters_are_written_as_people_write_them() -> None:
+    wanted = read_filter(now=9000.0, since="2h", until="2026-11-20T09:30:00Z", metadata=("plan=a=b", "empty="))
+    assert (wanted.since, wanted.until) == (1800.0, 1_795_167_000.0)
+    assert wanted.metadata == {"plan": "a=b", "empty": ""}
+    assert read_filter(now=0.0, reason="LOST").reason == "lost"
+    wrong: list[dict[str, Any]] = [
+        {"state": "gone"}, {"reason": "bored"}, {"since": "yesterday"}, {"until": "9999999h"},
+        {"since": "99999-01-01"}, {"metadata": ("plan",)}, {"metadata": ("=x",)},
+    ]  # fmt: skip
+    for options in wrong:
+        with pytest.raises(click.UsageError):
+            read_filter(now=0.0, **options)
 
 
 def test_one_call_as_json_and_text(tmp_path: Path) -> None:

@@ -17,12 +17,11 @@ from offhook.protocol import subjects
 from offhook.protocol.call import Call, LogEntry, fold
 from offhook.protocol.call import events as ev
 from offhook.protocol.messages import BadMessage, Envelope, bury, decode_envelope, encode
-from offhook.protocol.record import CallNotFound, fold_record
+from offhook.protocol.record import CallLives, CallNotFound, fold_record
 from offhook.protocol.replay import compare, walk
 from offhook.services.bus import keep_logs, nats_server, open_bus, read_dead_letters
 from offhook.services.cli import offhook
 from offhook.services.cli.data_bus import NoBus
-from offhook.services.cli.erasing import CallLives
 from offhook.services.store import open_store, store_file
 from offhook.services.up import bus_address, hold_data_folder, tell_bus_address
 from offhook.simulation.call_logs import BEGIN, call_logs

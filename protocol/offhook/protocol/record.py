@@ -131,6 +131,14 @@ class CallPage(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class OpenErasure(msgspec.Struct, frozen=True, kw_only=True):
+    """An erasure of which the log and the files are still to be deleted."""
+
+    call: str
+    #: Names of files in the folder of recordings.
+    files: tuple[str, ...] = ()
+
+
 class CallNotFound(OffhookError):
     """No call has this id, or an id that begins so."""
 
@@ -141,6 +149,10 @@ class AmbiguousCall(OffhookError):
 
 class BadCursor(OffhookError):
     """The cursor was not made by this store."""
+
+
+class CallLives(OffhookError):
+    """A call that has not ended cannot be erased."""
 
 
 class RecordsAway(OffhookError):

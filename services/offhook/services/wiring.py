@@ -239,13 +239,17 @@ async def _voice(settings: Settings) -> None:
 
 
 async def _records(settings: Settings) -> None:
+    from offhook.actors.eraser import Eraser
     from offhook.actors.transcript import run_records as follow_logs
-    from offhook.services.store import StoreRecords, open_store
+    from offhook.services.recording_files import RecordingFiles
+    from offhook.services.store import StoreErasures, StoreRecords, open_store
 
     store = await anyio.to_thread.run_sync(open_store, store_place(settings))
     try:
         async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
             tasks.start_soon(follow_logs, bus, StoreRecords(store))
+            files = RecordingFiles(settings.data / "recordings")
+            tasks.start_soon(Eraser(bus=bus, erasures=StoreErasures(store), files=files, clock=WallClock()).run)
             _serve(settings)
             await wait_stopped()
             # What does not make it is read at the next start.

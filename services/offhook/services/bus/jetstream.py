@@ -56,6 +56,8 @@ class _Kept(msgspec.Struct):
 class _State(msgspec.Struct, frozen=True):
     first_seq: int = 0
     last_seq: int = 0
+    #: Messages of each subject, where they were asked for.
+    subjects: dict[str, int] | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -65,6 +67,8 @@ class _Answer(msgspec.Struct):
     purged: int = 0
     config: dict[str, Any] = {}
     state: _State = _State()
+    #: How many subjects there are, where they were asked for; they come in pages.
+    total: int = 0
 
 
 async def ask(connection: Connection, verb: str, **body: Any) -> _Answer:
@@ -139,6 +143,17 @@ async def read_newest(connection: Connection, stream: str, subject: str, count: 
     first = max(state.first_seq, state.last_seq - count + 1, 1)
     replies = await _read_from(connection, stream, subject, first)
     return [(datetime.fromisoformat(reply.headers["Nats-Time-Stamp"]).timestamp(), _stored(reply)) for reply in replies]
+
+
+async def subjects_of(connection: Connection, stream: str, pattern: str) -> set[str]:
+    """The subjects of a stream's messages that match."""
+    found = set[str]()
+    while True:
+        answer = await ask(connection, f"STREAM.INFO.{stream}", subjects_filter=pattern, offset=len(found))
+        more = set(answer.state.subjects or ())
+        found |= more
+        if not more or len(found) >= answer.total:
+            return found
 
 
 async def last_of(connection: Connection, stream: str, subject: str) -> _Kept | None:

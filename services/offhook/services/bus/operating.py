@@ -6,7 +6,7 @@ nats-py is imported by whoever needs it: many processes import this package and 
 import msgspec
 
 from offhook.protocol.messages import DeadLetter
-from offhook.protocol.subjects import DEAD_LETTERS, DEAD_STREAM, LOG_STREAM
+from offhook.protocol.subjects import ALL_LOGS, DEAD_LETTERS, DEAD_STREAM, LOG_STREAM
 
 _letter = msgspec.msgpack.Decoder(DeadLetter)
 
@@ -25,6 +25,15 @@ async def keep_logs(url: str, days: float) -> None:
 
     async with open_nats(url, name="offhook-retention") as bus:
         await js.keep_for(bus.connection, LOG_STREAM, days)
+
+
+async def list_logs(url: str) -> list[str]:
+    """The subjects of all logs that are kept, sorted. Raises ``NatsUnavailable``, ``BusAway``."""
+    from offhook.services.bus import jetstream as js
+    from offhook.services.bus.nats import open_nats
+
+    async with open_nats(url, name="offhook-logs") as bus:
+        return sorted(await js.subjects_of(bus.connection, LOG_STREAM, ALL_LOGS))
 
 
 async def read_dead_letters(url: str, count: int) -> list[FoundLetter]:

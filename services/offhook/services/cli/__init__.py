@@ -14,6 +14,7 @@ from offhook.protocol.errors import OffhookError
 from offhook.services.cli.agents import agents
 from offhook.services.cli.doctor import doctor
 from offhook.services.cli.history import calls
+from offhook.services.cli.keeping import export, keep, rebuild
 from offhook.services.cli.keys import keys
 from offhook.services.cli.replay import dead, replay
 from offhook.services.cli.run import run
@@ -41,6 +42,8 @@ def offhook() -> None:
 
 for command in (up, run, token, keys, calls, replay, dead, agents, doctor, simulate):
     offhook.add_command(command)
+for command in (export, rebuild, keep):
+    calls.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

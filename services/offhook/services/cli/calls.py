@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import rich_click as click
 from rich.console import Console, RenderableType
 
-from offhook.protocol.call import CallState
 from offhook.protocol.record import CallFilter, CallNotFound, CallSummary
 from offhook.services.cli.rendering import render_call, render_calls
 
@@ -26,17 +24,15 @@ def list_calls(
     *,
     store: str | None = None,
     limit: int = 20,
-    state: str | None = None,
-    agent: str | None = None,
+    wanted: CallFilter | None = None,
     as_json: bool,
 ) -> str:
     """The newest calls as a table, or one JSON object a line."""
-    wanted = CallFilter(state=_state(state), agent=agent)
     with open_kept(data, store) as kept:
-        found = [] if kept is None else list(_newest(kept, wanted, limit))
+        found = [] if kept is None else list(_newest(kept, wanted or CallFilter(), limit))
     if as_json:
         return b"\n".join(map(msgspec.json.encode, found)).decode()
-    if not found and (state or agent):
+    if not found and wanted is not None and wanted != CallFilter():
         return "No such calls."
     return print_to_text(render_calls(found, now=time.time()))
 
@@ -77,13 +73,6 @@ def _newest(store: "Store", wanted: CallFilter, limit: int) -> Iterator[CallSumm
         cursor = page.cursor
         if cursor is None:
             return
-
-
-def _state(word: str | None) -> CallState | None:
-    try:
-        return None if word is None else CallState(word.lower())
-    except ValueError:
-        raise click.UsageError(f"{word!r} is no state of a call. States: {', '.join(CallState)}.") from None
 
 
 def print_to_text(part: RenderableType) -> str:

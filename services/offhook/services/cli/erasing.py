@@ -6,14 +6,11 @@ from pathlib import Path
 from offhook.actors.registry import OWNERS
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState
-from offhook.protocol.errors import OffhookError
+from offhook.protocol.record import CallLives, Erased
 from offhook.protocol.replay import walk
 from offhook.services.cli.log_reading import CallArchive, Story, open_archive
 from offhook.services.cli.rendering import SHORT_ID, say_ago
-
-
-class CallLives(OffhookError):
-    """A call that has not ended cannot be erased."""
+from offhook.services.recording_files import RecordingFiles
 
 
 async def describe_call(data: Path, nats: str | None, start: str, *, store: str | None = None) -> str:
@@ -31,10 +28,36 @@ async def erase_call(data: Path, nats: str | None, start: str, *, store: str | N
         story = await _find_ended(archive, start)
         # The log first: what the records have not taken by then does not come to them any more.
         messages = await archive.bus.erase_log(subjects.log(story.call))
-        record = archive.store is not None and archive.store.erase(story.call, now=time.time()) is not None
-    lines = len(story.record.transcript) if record and story.record is not None else 0
-    kept = f"its record with {lines} lines of transcript" if record else "no record (there was none)"
-    return f"Erased call {story.call}: its log of {messages} messages, {kept}."
+        report = _erase_record(archive, story.call)
+        deleted = report.deleted if report is not None else {}
+        if archive.store is not None and report is not None:
+            files = 0
+            for erasure in archive.store.open_erasures():
+                if erasure.call == story.call:
+                    files = sum([await RecordingFiles(data / "recordings").delete(name) for name in erasure.files])
+            ended = {"log_messages": messages, "recordings": files}
+            archive.store.end_erasure(story.call, ended, now=time.time())
+            deleted = deleted | ended
+    return f"Erased call {story.call}: {_say(messages, deleted)}."
+
+
+def _erase_record(archive: CallArchive, call: str) -> Erased | None:
+    # By its log it has ended; of a record that never heard so nobody will.
+    return None if archive.store is None else archive.store.erase(call, now=time.time(), even_living=True)
+
+
+def _say(messages: int, deleted: dict[str, int]) -> str:
+    parts = [f"its log of {messages} messages"]
+    if "records" in deleted:
+        parts.append(f"its record with {deleted['transcript_lines']} lines of transcript")
+    else:
+        parts.append("no record (there was none)")
+    for kind, words in (("analyses", "its analysis"), ("recordings", "its recording")):
+        if deleted.get(kind):
+            parts.append(words)
+    if told := deleted.get("webhook_messages"):
+        parts.append(f"{told} messages to webhooks")
+    return ", ".join(parts)
 
 
 async def _find_ended(archive: CallArchive, start: str) -> Story:

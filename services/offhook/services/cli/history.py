@@ -1,11 +1,13 @@
 """``offhook calls``: the calls there were."""
 
+import time
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import rich_click as click
 
+from offhook.services.cli.filtering import Wanted, filter_options
 from offhook.services.cli.options import Function, data_option, nats_option, store_option, to_store_url
 
 
@@ -34,16 +36,15 @@ def own_place(function: Function) -> Function:
 @data_option
 @store_option
 @click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="Newest calls to show.")
-@click.option("--state", metavar="STATE", help="Only calls in this state: answered, held, ended ...")
-@click.option("--agent", metavar="ID", help="Only calls of this agent.")
+@filter_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line instead of a table.")
 @click.pass_context
-def calls(
-    ctx: click.Context, data: Path, store: str | None, limit: int, state: str | None, agent: str | None, as_json: bool
-) -> None:
+def calls(ctx: click.Context, data: Path, store: str | None, limit: int, wanted: Wanted, as_json: bool) -> None:
     """List calls, newest first, or show one with its transcript.
 
     offhook calls --state ended --limit 5
+
+    offhook calls --since 7d --text "opening hours" --metadata plan=gold
 
     offhook calls show 1b4e28ba-2fa1-11d2-883f-0016d3cca427
     """
@@ -51,7 +52,7 @@ def calls(
     if ctx.invoked_subcommand is None:
         from offhook.services.cli.calls import list_calls
 
-        click.echo(list_calls(data, store=store, limit=limit, state=state, agent=agent, as_json=as_json))
+        click.echo(list_calls(data, store=store, limit=limit, wanted=wanted(time.time()), as_json=as_json))
 
 
 @calls.command()

@@ -3,7 +3,7 @@
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import BadStoreUrl, read_store_url, store_file
 from offhook.services.store.keys import Keys, open_keys
-from offhook.services.store.records import StoreRecords
+from offhook.services.store.records import StoreErasures, StoreRecords
 from offhook.services.store.replies import Replies, Reply, open_replies
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
@@ -15,6 +15,7 @@ __all__ = [
     "Reply",
     "SchemaTooNew",
     "Store",
+    "StoreErasures",
     "StoreRecords",
     "clean",
     "open_keys",

@@ -18,16 +18,17 @@ def clean(entry: LogEntry) -> LogEntry:
             return entry
     except UnicodeEncodeError:
         pass
-    return msgspec.convert(_clean(msgspec.to_builtins(entry)), LogEntry)
+    return msgspec.convert(clean_value(msgspec.to_builtins(entry)), LogEntry)
 
 
-def _clean(value: Any) -> Any:
+def clean_value(value: Any) -> Any:
+    """A text, or texts in lists and dicts, as every database can hold it."""
     match value:
         case str():
             return value.translate(_FORBIDDEN)
         case dict():
-            return {_clean(key): _clean(item) for key, item in value.items()}
+            return {clean_value(key): clean_value(item) for key, item in value.items()}
         case list() | tuple():
-            return [_clean(item) for item in value]
+            return [clean_value(item) for item in value]
         case _:
             return value

@@ -1,57 +1,70 @@
-"""Erasing a call from the tables, and remembering that it is erased."""
+"""Erasing calls from the tables, remembering that they are erased, and letting old ones go."""
 
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from offhook.protocol.record import Erased
+from offhook.protocol.call import CallState
+from offhook.protocol.record import CallLives, Erased, OpenErasure
 from offhook.services.store.reading import struct
 from offhook.services.store.tables import (
     call_analyses,
     calls,
     erasures,
+    retention,
     transcript_lines,
-    transcript_search,
     webhook_messages,
 )
 
+DAY = 86_400.0
 
-def erase(connection: Connection, call: str, *, now: float) -> Erased | None:
+
+def erase(connection: Connection, call: str, *, now: float, even_living: bool = False) -> Erased | None:
     """Delete all rows of a call and note its erasure; None when there is no such call.
 
-    What is left to delete elsewhere (its log, its files) stands as an erasure that is not done.
+    What is left to delete elsewhere (its log, its files) stands as an erasure that is not done. Raises ``CallLives``,
+    unless the caller knows better (``even_living``).
     """
-    found = connection.execute(select(calls.c.workspace).where(calls.c.id == call).with_for_update()).first()
+    query = select(calls.c.workspace, calls.c.state, calls.c.recording).where(calls.c.id == call)
+    found = connection.execute(query.with_for_update()).first()
     if found is None:
         return None
+    if found.state != CallState.ENDED and not even_living:
+        raise CallLives("The call has not ended. Erase it when it has.")
     told = connection.execute(delete(webhook_messages).where(webhook_messages.c.call == call)).rowcount
     deleted = {
+        "records": 1,
         "transcript_lines": _count(connection, transcript_lines, transcript_lines.c.call == call),
         "analyses": connection.execute(delete(call_analyses).where(call_analyses.c.call == call)).rowcount,
         "webhook_messages": told,
-        "records": 1,
     }
-    indexed = _count(connection, transcript_search, transcript_search.c.call == call)
     connection.execute(delete(calls).where(calls.c.id == call))
-    if indexed and connection.dialect.name == "sqlite":
-        # The index only marks words as deleted; merged as a whole, it forgets them.
-        connection.execute(text("INSERT INTO transcript_words (transcript_words) VALUES ('optimize')"))
-    note_erasure(connection, call, workspace=found.workspace, now=now)
-    connection.execute(update(erasures).where(erasures.c.call == call).values(deleted=deleted))
+    values: dict[str, Any] = {
+        "call": call,
+        "workspace": found.workspace,
+        "asked_at": now,
+        "files": [found.recording["key"]] if found.recording else [],
+        "deleted": deleted,
+    }
+    connection.execute(delete(erasures).where(erasures.c.call == call))
+    connection.execute(insert(erasures), values)
     return Erased(call=call, asked_at=now, deleted=deleted)
 
 
-def note_erasure(connection: Connection, call: str, *, workspace: str | None, now: float) -> None:
-    """Have whatever comes of a call's log from now on passed over."""
-    if connection.execute(select(erasures.c.call).where(erasures.c.call == call)).first() is None:
-        values: dict[str, Any] = {"call": call, "workspace": workspace, "asked_at": now, "deleted": {}}
-        connection.execute(insert(erasures), values)
+def forget_words(connection: Connection) -> None:
+    """Have the words of erased calls gone from the index, too.
+
+    FTS5 only marks them as deleted; merged as a whole, it forgets them. PostgreSQL does so when it cleans up
+    (autovacuum), as for all that was deleted.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.execute(text("INSERT INTO transcript_words (transcript_words) VALUES ('optimize')"))
 
 
-def read_open_erasures(connection: Connection, limit: int) -> list[Erased]:
+def read_open_erasures(connection: Connection, limit: int) -> list[OpenErasure]:
     """Erasures of which log and files are still to be deleted, oldest first."""
-    query = select(erasures).where(erasures.c.done_at.is_(None)).order_by(erasures.c.asked_at).limit(limit)
-    return [struct(row, Erased) for row in connection.execute(query)]
+    query = select(erasures.c.call, erasures.c.files).where(erasures.c.done_at.is_(None))
+    return [struct(row, OpenErasure) for row in connection.execute(query.order_by(erasures.c.asked_at).limit(limit))]
 
 
 def read_erasure(connection: Connection, call: str, *, workspace: str | None = None) -> Erased | None:
@@ -68,9 +81,36 @@ def end_erasure(connection: Connection, call: str, deleted: dict[str, int], *, n
     kept = read_erasure(connection, call)
     if kept is None:
         return None
-    values: dict[str, Any] = {"deleted": kept.deleted | deleted, "done_at": now}
+    values: dict[str, Any] = {"deleted": kept.deleted | deleted, "done_at": now, "files": []}
     connection.execute(update(erasures).where(erasures.c.call == call).values(values))
     return read_erasure(connection, call)
+
+
+# ── retention ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def read_retention(connection: Connection, workspace: str) -> int | None:
+    """For how many days a workspace keeps its calls; None: for ever."""
+    return connection.execute(select(retention.c.days).where(retention.c.workspace == workspace)).scalar()
+
+
+def write_retention(connection: Connection, workspace: str, days: int | None) -> None:
+    """Keep the calls of a workspace for so many days; None: for ever."""
+    connection.execute(delete(retention).where(retention.c.workspace == workspace))
+    if days is not None:
+        connection.execute(insert(retention), {"workspace": workspace, "days": days})
+
+
+def read_expired(connection: Connection, *, now: float, limit: int) -> list[str]:
+    """Calls that ended longer ago than their workspace keeps them, oldest first."""
+    query = (
+        select(calls.c.id)
+        .join(retention, retention.c.workspace == calls.c.workspace)
+        .where(calls.c.state == CallState.ENDED.value, calls.c.ended_at < now - retention.c.days * DAY)
+        .order_by(calls.c.created_at)
+        .limit(limit)
+    )
+    return list(connection.execute(query).scalars())
 
 
 def _count(connection: Connection, table: Any, condition: Any) -> int:

@@ -20,6 +20,7 @@ from offhook.protocol.record import (
     TranscriptLine,
     complete,
 )
+from offhook.services.store.cleaning import clean_value
 from offhook.services.store.searching import fact, fts5_query, tsquery, words_to_find
 from offhook.services.store.tables import (
     call_analyses,
@@ -95,6 +96,7 @@ def _by_call(rows: Iterable[Any], kind: type[T]) -> dict[str, list[T]]:
 
 
 def _find(connection: Connection, start: str, *, exact: bool) -> Any:
+    start = clean_value(start)
     row = connection.execute(select(calls).where(calls.c.id == start)).first()
     if row is not None:
         return row
@@ -117,13 +119,13 @@ def _filtered(connection: Connection, wanted: CallFilter) -> Select[Any]:
     for name in ("workspace", "state", "agent", "reason", "channel"):
         value = getattr(wanted, name)
         if value is not None:
-            query = query.where(calls.c[name] == str(value))
+            query = query.where(calls.c[name] == clean_value(str(value)))
     if wanted.since is not None:
         query = query.where(calls.c.created_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(calls.c.created_at < wanted.until)
     for name, value in (wanted.metadata or {}).items():
-        has = select(call_facts.c.call).where(call_facts.c.fact == fact(name, value))
+        has = select(call_facts.c.call).where(call_facts.c.fact == fact(clean_value(name), clean_value(value)))
         query = query.where(calls.c.id.in_(has))
     if wanted.text is not None:
         query = query.where(_says(connection, words_to_find(wanted.text)))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 
 from offhook.protocol.call import LogEntry
-from offhook.protocol.record import RecordsAway
+from offhook.protocol.record import OpenErasure, RecordsAway
 from offhook.services.store.projecting import Listener
 from offhook.services.store.store import Store
 
@@ -39,3 +39,22 @@ class StoreRecords:
         except RecordsAway as error:
             log.warning("store is away", extra={"why": str(error)})
             raise
+
+
+class StoreErasures:
+    """The ``Erasures`` port over the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def open_erasures(self) -> list[OpenErasure]:
+        """See ``Erasures``."""
+        return await anyio.to_thread.run_sync(self._store.open_erasures)
+
+    async def end_erasure(self, call: str, deleted: dict[str, int], *, now: float) -> None:
+        """See ``Erasures``."""
+        await anyio.to_thread.run_sync(partial(self._store.end_erasure, call, deleted, now=now))
+
+    async def expire(self, *, now: float) -> int:
+        """See ``Erasures``."""
+        return await anyio.to_thread.run_sync(partial(self._store.expire, now=now))

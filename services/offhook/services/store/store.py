@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, select
 
 from offhook.protocol.call import LogEntry
-from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased
+from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased, OpenErasure
 from offhook.services.store import erasing, reading
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import away, open_engine, transaction
@@ -68,13 +68,32 @@ class Store:
             project(connection, [clean(entry) for entry in entries], over_gap=True)
         return True
 
-    def erase(self, call: str, *, now: float) -> Erased | None:
+    def erase(self, call: str, *, now: float, even_living: bool = False) -> Erased | None:
         """Delete the record of a call, with all that was made of it; None when there is none.
 
-        Its log and its files are not the store's: until ``end_erasure`` they count as still there.
+        Its log and its files are not the store's: until ``end_erasure`` they count as still there. Raises
+        ``CallLives``, unless the caller knows that it does not.
         """
         with self.writing() as connection:
-            return erasing.erase(connection, call, now=now)
+            erased = erasing.erase(connection, call, now=now, even_living=even_living)
+            if erased is not None:
+                erasing.forget_words(connection)
+        return erased
+
+    def expire(self, *, now: float, limit: int = 200) -> int:
+        """Erase calls that are older than their workspace keeps them, the oldest first; how many."""
+        with self.writing() as connection:
+            expired = erasing.read_expired(connection, now=now, limit=limit)
+            for call in expired:
+                erasing.erase(connection, call, now=now)
+            if expired:
+                erasing.forget_words(connection)
+        return len(expired)
+
+    def keep_days(self, workspace: str, days: int | None) -> None:
+        """Have the calls of a workspace erased so many days after their end; None: never."""
+        with self.writing() as connection:
+            erasing.write_retention(connection, workspace, days)
 
     def end_erasure(self, call: str, deleted: dict[str, int], *, now: float) -> Erased | None:
         """Note that the log and the files of an erased call are gone, too; the whole report."""
@@ -106,7 +125,12 @@ class Store:
         with self.reading() as connection:
             return erasing.read_erasure(connection, call, workspace=workspace)
 
-    def open_erasures(self, limit: int = 100) -> list[Erased]:
+    def kept_days(self, workspace: str) -> int | None:
+        """For how many days a workspace keeps its calls; None: for ever."""
+        with self.reading() as connection:
+            return erasing.read_retention(connection, workspace)
+
+    def open_erasures(self, limit: int = 100) -> list[OpenErasure]:
         """Erasures of which log and files are still to be deleted."""
         with self.reading() as connection:
             return erasing.read_open_erasures(connection, limit)

@@ -134,6 +134,8 @@ erasures = Table(
     Column("asked_at", Double, nullable=False),
     #: When the log and the files were gone, too; None until then.
     Column("done_at", Double),
+    #: Names of files that go with it.
+    Column("files", JSON, nullable=False),
     #: How much of each kind was deleted.
     Column("deleted", JSON, nullable=False),
     Index("erasures_by_end", "done_at"),

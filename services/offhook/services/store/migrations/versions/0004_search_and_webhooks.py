@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("workspace", sa.Text),
         sa.Column("asked_at", sa.Double, nullable=False),
         sa.Column("done_at", sa.Double),
+        sa.Column("files", sa.JSON, nullable=False),
         sa.Column("deleted", sa.JSON, nullable=False),
     )
     op.create_index("erasures_by_end", "erasures", ["done_at"])
