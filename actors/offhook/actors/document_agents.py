@@ -67,6 +67,8 @@ class DocumentAgents:
             voice=found.voice,
             patience=found.limits.patience,
             max_duration=found.limits.max_duration,
+            recorded=found.recording.on,
+            consent=found.recording.consent,
         )
 
     def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:

@@ -24,8 +24,10 @@ from offhook.actors.ports import (
     PeerEvent,
     PeerFailed,
     PeerLost,
+    Recorder,
 )
 from offhook.actors.reporter import Reporter, open_reporter
+from offhook.actors.tape import Tape, open_tape
 from offhook.protocol import subjects
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
@@ -90,12 +92,23 @@ class MediaActor:
     is closed when the new one is up, never before.
     """
 
-    def __init__(self, call: str, *, bus: Bus, engine: MediaEngine, link: AudioLink, node: str) -> None:
+    def __init__(
+        self,
+        call: str,
+        *,
+        bus: Bus,
+        engine: MediaEngine,
+        link: AudioLink,
+        node: str,
+        recorder: Recorder | None = None,
+    ) -> None:
+        """``recorder`` records the call if it is given."""
         self.call = call
         self._bus = bus
         self._engine = engine
         self._link = link
         self._node = node
+        self._recorder = recorder
         self._mailbox: Mailbox[Letter] = Mailbox()
         self._count = 0
         self._digits = 0
@@ -106,16 +119,21 @@ class MediaActor:
         self._offer: str | None = None
         self._tasks: TaskGroup
         self._reporter: Reporter
+        self._tape: Tape
 
     async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
         self._echo = order.mode == "echo"
-        async with open_reporter(self._bus, self.call, f"media {self._node}") as self._reporter:
+        async with (
+            open_reporter(self._bus, self.call, f"media {self._node}") as self._reporter,
+            open_tape(self._recorder, self.call, order, self._reporter) as self._tape,
+        ):
             async with anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._collect, inbox)
                 self._connect(order.sdp)
                 await self._serve()
                 self._tasks.cancel_scope.cancel()
+            await self._tape.finish()
             self._reporter.report(ev.MediaClosed())
             with anyio.move_on_after(FAREWELL):
                 await self._reporter.wait_confirmed()
@@ -188,7 +206,7 @@ class MediaActor:
 
     async def _run_connection(self, connection: _Connection, offer: str) -> None:
         with connection.scope:
-            async with self._engine.open_peer(self._link, echo=self._echo) as peer:
+            async with self._engine.open_peer(self._link, echo=self._echo, tap=self._tape.tap) as peer:
                 connection.peer = peer
                 if self._holding:
                     peer.hold()
@@ -216,6 +234,7 @@ class MediaActor:
                 connection.up = connection.was_up = True
                 self._retire_before(number)
                 self._reporter.report(ev.MediaConnected())
+                self._tape.begin()
             case _Refused() | PeerFailed() | PeerClosed() if not connection.was_up and number > 1:
                 # Only the attempt to come back has failed; the caller may try again while the call waits.
                 log.info("connection did not come up", extra={"call": self.call})

@@ -169,13 +169,66 @@ class MediaPeer(Protocol):
         """Undo ``hold``."""
 
 
+class Tap(Protocol):
+    """Where the packets of a call are copied to. Both methods are called on the packet path: they never wait or raise.
+
+    Times are RTP timestamps, 48 kHz, each side with its own beginning.
+    """
+
+    def heard(self, timestamp: int, payload: bytes) -> None:
+        """An Opus packet of the caller, as it came; in the order of arrival."""
+
+    def sent(self, timestamp: int, payload: bytes) -> None:
+        """An Opus packet to the caller."""
+
+
 class MediaEngine(Protocol):
     """Where peers come from."""
 
-    def open_peer(self, link: AudioLink, *, echo: bool) -> AbstractAsyncContextManager[MediaPeer]:
+    def open_peer(
+        self, link: AudioLink, *, echo: bool, tap: Tap | None = None
+    ) -> AbstractAsyncContextManager[MediaPeer]:
         """A new peer connection; leaving the context closes it within a second and frees everything.
 
-        With ``echo`` the caller hears itself and the link stays unused.
+        With ``echo`` the caller hears itself and the link stays unused. ``tap`` gets what passes in both directions,
+        but for a call on hold.
+        """
+
+
+# ── recordings ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording that is finished."""
+
+    #: Length of the sound, and bytes of the file.
+    seconds: float
+    size: int
+    #: Why it is not whole; empty if it is.
+    failure: str = ""
+
+
+class Recording(Tap, Protocol):
+    """The recording of one call, which several connections of it may feed, one after the other or both at once."""
+
+    #: Its name among the recordings.
+    key: str
+
+    async def finish(self) -> Recorded:
+        """Write what is left. Never raises; what went wrong stands in the outcome. May take long."""
+
+
+class Recorder(Protocol):
+    """Where recordings are kept.
+
+    Promised: what was tapped is kept a second later at most, whatever becomes of this process. Not promised: that it
+    is kept where the disk is full or stands still; the call goes on then, and the outcome of the recording says so.
+    """
+
+    def open_recording(self, call: str, *, consent: str) -> AbstractAsyncContextManager[Recording]:
+        """A recording of ``call``. Left without ``finish``, it is kept as far as it got.
+
+        ``consent`` is the version of the text the caller has agreed to, to be kept with it.
         """
 
 
@@ -291,6 +344,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 10.0
     #: Longest answered call, seconds.
     max_duration: float = 1800.0
+    #: Whether its calls are recorded, and the version of the text that a caller has to have agreed to for that.
+    recorded: bool = False
+    consent: str = ""
     #: What the agent says when its brain takes too long.
     apology: str = "I am sorry, that took me too long. Could you say it again?"
 

@@ -19,6 +19,7 @@ from offhook.actors.ports import (
     Clock,
     MediaEngine,
     Recognizer,
+    Recorder,
     Synthesizer,
     Toolbox,
     VoiceDetector,
@@ -26,6 +27,7 @@ from offhook.actors.ports import (
 from offhook.actors.registry import OWNERS
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.actors.supervisor import Supervisor
+from offhook.actors.tape import may_record
 from offhook.protocol import subjects
 from offhook.protocol.call import CallEvent
 from offhook.protocol.call import effects as do
@@ -58,6 +60,7 @@ class VoiceNode:
         recognizer: Recognizer,
         synthesizer: Synthesizer,
         detector: Callable[[], VoiceDetector],
+        recorder: Recorder | None = None,
     ) -> None:
         self.node = node
         self._bus = bus
@@ -67,6 +70,7 @@ class VoiceNode:
         self._recognizer = recognizer
         self._synthesizer = synthesizer
         self._detector = detector
+        self._recorder = recorder
         self._lease = Lease(bus, VOICES, node, load=lambda: len(self._calls))
         self._watch = Watch(bus, VOICES)
         self._crowded = False
@@ -214,6 +218,18 @@ class VoiceNode:
 
         supervisor.start(f"agent {call}", lambda: agent.run(inbox), gave_up=gave_up, restarts=0)
 
+    def _recorder_for(self, call: str, order: do.OpenMedia) -> Recorder | None:
+        """What records a call; None for one that is not to be recorded."""
+        try:
+            profile = self._agents.profile(order.agent, order.version)
+        except AgentNotFound:
+            return None
+        if may_record(profile, order):
+            return self._recorder
+        if profile.recorded:
+            log.info("call is not recorded: an echo, or the caller has not agreed", extra={"call": call})
+        return None
+
     async def _run_media(
         self,
         supervisor: Supervisor,
@@ -223,7 +239,8 @@ class VoiceNode:
         order: do.OpenMedia,
         inbox: Inbox,
     ) -> None:
-        media = MediaActor(call, bus=self._bus, engine=self._engine, link=link, node=self.node)
+        recorder = self._recorder_for(call, order)
+        media = MediaActor(call, bus=self._bus, engine=self._engine, link=link, node=self.node, recorder=recorder)
         done = anyio.Event()
         supervisor.start(f"end of {call}", lambda: self._outlive(call, done), gave_up=lambda _error: done.set())
 

@@ -16,7 +16,7 @@ from anyio.abc import TaskGroup
 
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.ports import PeerConnected, PeerEvent, PeerLost
+from offhook.actors.ports import PeerConnected, PeerEvent, PeerLost, Tap
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.sdp import check_answer, check_offer
 from offhook.protocol.speech import EAR_FRAME, MOUTH_FRAME
@@ -323,8 +323,14 @@ class SimulatedEngine:
         self.handsets[check_offer(offer).ufrag] = handset
 
     @asynccontextmanager
-    async def open_peer(self, link: AudioLink, *, echo: bool) -> AsyncIterator[SimulatedPeer]:
-        """See ``MediaEngine``."""
+    async def open_peer(
+        self,
+        link: AudioLink,
+        *,
+        echo: bool,
+        tap: Tap | None = None,
+    ) -> AsyncIterator[SimulatedPeer]:
+        """See ``MediaEngine``. There are no packets that a ``tap`` could get."""
         async with anyio.create_task_group() as tasks:
             self.open += 1
             peer = SimulatedPeer(self, link, tasks, echo=echo)

@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
     #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.
     keep_logs: int | None = None
+    #: Days for which recordings are kept on this machine, 0: for ever.
+    keep_recordings: int = 0
     #: File descriptor on which to say that the role serves.
     ready_fd: int | None = None
     #: End when stdin ends: whoever started the process is gone then.
@@ -91,6 +93,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Least important log lines that are written, and how (see ``logs``).
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     log_format: Literal["text", "json"] = "text"
+
+
+def recordings_folder(data: Path) -> Path:
+    """Where the recordings of calls lie in a data folder, each as ``<call>.ogg``."""
+    return data / "recordings"
 
 
 def encode_settings(settings: Settings) -> str:

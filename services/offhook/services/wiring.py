@@ -20,7 +20,7 @@ from offhook.protocol.errors import OffhookError
 from offhook.protocol.record import CallFilter, CallPage, CallRecord
 from offhook.services.bus import keep_logs, open_bus
 from offhook.services.lifetime import wait_stopped
-from offhook.services.settings import BadSetup, Settings, signal_ready
+from offhook.services.settings import BadSetup, Settings, recordings_folder, signal_ready
 
 if TYPE_CHECKING:
     from offhook.services.api import AgentShown
@@ -208,7 +208,7 @@ async def _gateway(settings: Settings) -> None:
 
 async def _voice(settings: Settings) -> None:
     from offhook.actors.voice import VoiceNode
-    from offhook.services.media import AiortcEngine
+    from offhook.services.media import AiortcEngine, FileRecorder
     from offhook.services.speech import EndpointDetector, open_recognizer, open_synthesizer
 
     async with (
@@ -218,6 +218,7 @@ async def _voice(settings: Settings) -> None:
         anyio.create_task_group() as tasks,
     ):
         engine = AiortcEngine(settings.media_address)
+        recorder = FileRecorder(recordings_folder(settings.data), keep_days=settings.keep_recordings)
         node = VoiceNode(
             settings.node,
             bus=bus,
@@ -227,7 +228,9 @@ async def _voice(settings: Settings) -> None:
             recognizer=recognizer,
             synthesizer=synthesizer,
             detector=EndpointDetector,
+            recorder=recorder,
         )
+        tasks.start_soon(recorder.run)
         await _start(tasks, node.run)
         _serve(settings)
         await wait_stopped({"datagrams dropped": engine.dropped})

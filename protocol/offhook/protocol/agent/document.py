@@ -50,6 +50,15 @@ class Limits(_Strict, frozen=True):
     patience: Annotated[float, msgspec.Meta(ge=1, le=120)] = 10.0
 
 
+class Recording(_Strict, frozen=True):
+    """Whether calls are recorded, both sides in one file."""
+
+    on: bool = False
+    #: Version of the text that callers have to agree to: a call is recorded only if its offer brings the variable
+    #: ``consent`` with it. Empty: no caller is asked, and the greeting should say that the call is recorded.
+    consent: Line = ""
+
+
 class Opening(_Strict, frozen=True):
     """Opening hours by weekday, as ``9:00-17:00`` or ``9:00-12:00, 14:00-18:00``; an empty day is closed."""
 
@@ -212,6 +221,7 @@ class AgentDocument(_Strict, frozen=True, kw_only=True):
     greeting: Texts = ()
     brain: BrainKind
     limits: Limits = Limits()
+    recording: Recording = Recording()
     #: Variables a call may bring, with what stands for them when it does not.
     variables: dict[str, str] = {}
     opening: Opening = Opening()

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from offhook.protocol.record import CallFilter, CallNotFound, CallSummary
 from offhook.services.cli.rendering import render_call, render_calls
+from offhook.services.settings import recordings_folder
 
 if TYPE_CHECKING:
     from offhook.services.store import Store
@@ -45,7 +46,7 @@ def show_call(data: Path, call: str, *, store: str | None = None, as_json: bool)
         record = kept.call(call)
     if as_json:
         return msgspec.json.format(msgspec.json.encode(record), indent=2).decode()
-    return print_to_text(render_call(record, now=time.time()))
+    return print_to_text(render_call(record, now=time.time(), recordings=recordings_folder(data)))
 
 
 @contextmanager

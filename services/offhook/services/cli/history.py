@@ -62,7 +62,7 @@ def calls(ctx: click.Context, data: Path, store: str | None, limit: int, wanted:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def erase(place: Place, call: str, own_data: Path | None, own_store: str | None, nats: str | None, yes: bool) -> None:
-    """Erase one call for good: its log, its record and its transcript. Not one that still lives."""
+    """Erase one call for good: log, record, transcript and recording. Not one that still lives."""
     import anyio
 
     from offhook.services.cli.erasing import describe_call, erase_call

@@ -167,6 +167,20 @@ def keep_logs_option(default: int | None) -> Callable[[Function], Function]:
     )
 
 
+def keep_recordings_option(function: Function) -> Function:
+    """``--keep-recordings``: how long recordings are kept."""
+    return click.option(
+        "--keep-recordings",
+        type=click.IntRange(min=0),
+        metavar="DAYS",
+        default=30,
+        envvar="OFFHOOK_KEEP_RECORDINGS",
+        show_envvar=True,
+        show_default=True,
+        help="Days for which recordings of calls are kept in the data folder; 0: for ever.",
+    )(function)
+
+
 def log_options(function: Function) -> Function:
     """``-v``, ``--log-level``, ``--log-format``."""
     for option in (

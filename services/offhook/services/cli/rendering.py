@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from offhook.protocol.call import CallState, EndReason
+from offhook.protocol.call import CallState, EndReason, Recording
 from offhook.protocol.messages import DeadLetter
 from offhook.protocol.record import CallRecord, CallSummary
 
@@ -73,9 +74,12 @@ def render_calls(calls: Sequence[CallSummary], *, now: float, zone: tzinfo | Non
     return table
 
 
-def render_call(record: CallRecord, *, now: float, zone: tzinfo | None = None) -> RenderableType:
-    """One call: its facts, its states and what was said."""
-    parts: list[RenderableType] = [Text(f"Call {plain(record.id)}", style="bold"), _indent(_facts(record, now, zone))]
+def render_call(
+    record: CallRecord, *, now: float, zone: tzinfo | None = None, recordings: Path | None = None
+) -> RenderableType:
+    """One call: its facts, its states and what was said. ``recordings`` is the folder where they lie."""
+    facts = _facts(record, now, zone, recordings)
+    parts: list[RenderableType] = [Text(f"Call {plain(record.id)}", style="bold"), _indent(facts)]
     if record.states:
         parts += [Text("\nStates", style="bold"), _indent(_states(record))]
     parts += [Text("\nTranscript", style="bold"), _indent(_transcript(record))]
@@ -128,10 +132,24 @@ def say_reason(call: CallSummary) -> str:
     return f"{words}: {_FAILURES.get(call.failure, plain(call.failure).replace('_', ' '))}"
 
 
+def say_recording(recording: Recording | None, folder: Path | None) -> str:
+    """``12 s, 91,204 bytes, /data/recordings/….ogg``; empty for a call that was not recorded."""
+    if recording is None:
+        return ""
+    place = str(folder / recording.key) if folder else recording.key
+    if recording.seconds is None:
+        parts = ["not finished", place]
+    else:
+        parts = [say_duration(recording.seconds), f"{recording.size:,} bytes", place]
+    if recording.consent:
+        parts.append(f"agreed to text {recording.consent}")
+    return ", ".join(parts) + (f". {recording.failure}" if recording.failure else "")
+
+
 # ── parts of one call ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts(record: CallRecord, now: float, zone: tzinfo | None) -> Table:
+def _facts(record: CallRecord, now: float, zone: tzinfo | None, recordings: Path | None) -> Table:
     started = _local(record.created_at, zone)
     rows = [
         ("Agent", " ".join(filter(None, (record.agent, record.version and f"version {record.version}"))) or "none"),
@@ -141,6 +159,7 @@ def _facts(record: CallRecord, now: float, zone: tzinfo | None) -> Table:
         ("State", record.state.value),
         ("Ended", say_reason(record)),
         ("Talked", _talked(record, now)),
+        ("Recording", say_recording(record.recording, recordings)),
         ("Caller", record.caller or ""),
         ("Callee", record.callee or ""),
         *((f"variable {name}", value) for name, value in sorted(record.variables.items())),

@@ -9,6 +9,7 @@ from offhook.services.cli.options import (
     data_option,
     http_option,
     keep_logs_option,
+    keep_recordings_option,
     log_options,
     media_options,
     require_turn_secret,
@@ -43,6 +44,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
 @store_option
 @media_options
 @keep_logs_option(None)
+@keep_recordings_option
 @click.option("--node", envvar="OFFHOOK_NODE", show_envvar=True, help="Name of this process. Default: a new one.")
 @click.option(
     "--ready-fd", type=click.IntRange(min=0), help="Write 'ready' to this file descriptor when the role serves."
@@ -63,6 +65,7 @@ def run(
     turn_secret: str | None,
     agents: Path | None,
     keep_logs: int | None,
+    keep_recordings: int,
     node: str | None,
     ready_fd: int | None,
     exit_with_stdin: bool,
@@ -96,6 +99,7 @@ def run(
         ice=ice,
         turn_secret=turn_secret,
         keep_logs=keep_logs,
+        keep_recordings=keep_recordings,
         ready_fd=ready_fd,
         exit_with_stdin=exit_with_stdin,
         log_level="info" if verbose else log_level,

@@ -15,6 +15,7 @@ from offhook.services.cli.options import (
     data_option,
     http_option,
     keep_logs_option,
+    keep_recordings_option,
     log_options,
     media_options,
     require_turn_secret,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 @store_option
 @media_options
 @keep_logs_option(30)
+@keep_recordings_option
 @log_options
 def up(
     http: Address,
@@ -50,6 +52,7 @@ def up(
     turn_secret: str | None,
     agents: Path | None,
     keep_logs: int,
+    keep_recordings: int,
     verbose: bool,
     log_level: Literal["debug", "info", "warning", "error"],
     log_format: Literal["text", "json"],
@@ -76,6 +79,7 @@ def up(
         ice=ice,
         turn_secret=turn_secret,
         keep_logs=keep_logs,
+        keep_recordings=keep_recordings,
         exit_with_stdin=True,
         log_level="info" if verbose else log_level,
         log_format=log_format,

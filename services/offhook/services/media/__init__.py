@@ -1,5 +1,6 @@
 """Media over WebRTC: the ``MediaEngine`` port on aiortc."""
 
 from offhook.services.media.engine import AiortcEngine
+from offhook.services.media.recorder import FileRecorder
 
-__all__ = ["AiortcEngine"]
+__all__ = ["AiortcEngine", "FileRecorder"]

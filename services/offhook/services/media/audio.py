@@ -8,6 +8,7 @@ import anyio
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from offhook.actors.link import AudioLink
+from offhook.actors.ports import Tap
 from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import Offer
 from offhook.protocol.speech import EAR_RATE
@@ -34,6 +35,8 @@ class CallAudio:
         send: Callable[[bytes], None],
         press: Callable[[str], None],
         ticker: Ticker,
+        *,
+        tap: Tap | None = None,
     ) -> None:
         self._offer = offer
         self._sends = offer.direction in ("sendrecv", "sendonly")
@@ -41,13 +44,14 @@ class CallAudio:
         self._send = send
         self._press = press
         self._ticker = ticker
+        self._tap = tap
         self._hold: HoldMusic | None = None
         self._ssrc = ssrc
         self._caller: int | None = None
         self._hearing: Hearing | None = None
         self._digits = Digits()
         self._reports = Reports(ssrc)
-        self._speaking = Speaking(offer.opus, ssrc, self._take, send)
+        self._speaking = Speaking(offer.opus, ssrc, self._take, send, sent=None if tap is None else self._sent)
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""
@@ -72,6 +76,8 @@ class CallAudio:
             self._key(timestamp, payload)
         if self._hold is not None:
             return
+        if self._tap is not None and sound is not None:
+            self._tap.heard(timestamp, sound)
         if self._link is not None:
             self._hear(self._link, sequence, timestamp, sound)
         elif sound is not None and self._sends:
@@ -108,6 +114,10 @@ class CallAudio:
         key = self._digits.put(timestamp, payload)
         if key is not None:
             self._press(key)
+
+    def _sent(self, timestamp: int, payload: bytes) -> None:
+        if self._tap is not None and self._hold is None:
+            self._tap.sent(timestamp, payload)
 
     def _take(self) -> bytes | None:
         if self._hold is not None:

@@ -10,7 +10,7 @@ import anyio
 from aiortc.rtcdtlstransport import RTCCertificate
 
 from offhook.actors.link import AudioLink
-from offhook.actors.ports import MediaPeer
+from offhook.actors.ports import MediaPeer, Tap
 from offhook.protocol.candidates import is_private
 from offhook.services.media.ice import offered_addresses
 from offhook.services.media.opus import load_opus
@@ -42,11 +42,12 @@ class AiortcEngine:
         self._ticker = Ticker()
 
     @asynccontextmanager
-    async def open_peer(self, link: AudioLink, *, echo: bool) -> AsyncIterator[MediaPeer]:
+    async def open_peer(self, link: AudioLink, *, echo: bool, tap: Tap | None = None) -> AsyncIterator[MediaPeer]:
         """A new peer connection; leaving the context closes it within a second and frees everything."""
         peer = AiortcPeer(
             link,
             echo=echo,
+            tap=tap,
             ticker=self._ticker,
             addresses=self._addresses,
             certificate=self._fresh_certificate(),

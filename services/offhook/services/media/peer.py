@@ -9,7 +9,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtp import AnyRtcpPacket
 
 from offhook.actors.link import AudioLink
-from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent, PeerFailed, PeerLost
+from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent, PeerFailed, PeerLost, Tap
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.rtp import RtpPacket
@@ -38,6 +38,7 @@ class AiortcPeer:
         link: AudioLink,
         *,
         echo: bool,
+        tap: Tap | None = None,
         ticker: Ticker,
         addresses: list[str],
         certificate: RTCCertificate,
@@ -47,6 +48,7 @@ class AiortcPeer:
     ) -> None:
         self._link = None if echo else link
         self._ticker = ticker
+        self._tap = tap
         self._addresses = addresses
         self._certificate = certificate
         self._allow = {"allow_loopback": allow_loopback, "allow_private": allow_private}
@@ -128,7 +130,7 @@ class AiortcPeer:
         assert self._path is not None
         self._offer = caller
         self._candidates = len(caller.candidates)
-        self._audio = CallAudio(caller, self._ssrc, self._link, self._path.send, self._press, self._ticker)
+        self._audio = CallAudio(caller, self._ssrc, self._link, self._path.send, self._press, self._ticker, tap=self._tap)
         if self._held:
             self._audio.hold()
         self._answered.set()

@@ -25,12 +25,20 @@ class Speaking:
     """
 
     def __init__(
-        self, payload_type: int, ssrc: int, take: Callable[[], bytes | None], send: Callable[[bytes], None]
+        self,
+        payload_type: int,
+        ssrc: int,
+        take: Callable[[], bytes | None],
+        send: Callable[[bytes], None],
+        *,
+        sent: Callable[[int, bytes], None] | None = None,
     ) -> None:
+        """``sent`` is told timestamp and payload of each packet."""
         self._payload_type = payload_type
         self._ssrc = ssrc
         self._take = take
         self._send = send
+        self._sent = sent
         # The lower half, so that the first wrap, where receivers may err about the roll-over counter, is far away.
         self._clock = self._began = secrets.randbits(32)
         self._numbering = Numbering(secrets.randbelow(0x8000), self._clock)
@@ -90,4 +98,6 @@ class Speaking:
         self._begun = True
         self.packets += 1
         self.octets += len(payload)
+        if self._sent is not None:
+            self._sent(numbers[1], payload)
         self._send(write_header(self._payload_type, marker, *numbers, self._ssrc) + payload)
