@@ -1,4 +1,5 @@
-"""Put in place what the tests need beside Python packages: Debian's Chromium, coturn, PostgreSQL, flite to speak.
+"""Put in place what the tests need beside Python packages: Debian's Chromium, coturn, PostgreSQL, flite to speak, and
+opusinfo, which looks at recordings.
 
 python tests/provision.py           install what is missing, or say what to install
 python tests/provision.py --check   install nothing
@@ -12,7 +13,13 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 #: Program, and the Debian package it comes with.
-NEEDED = {"chromium": "chromium", "flite": "flite", "pg_lsclusters": "postgresql", "turnserver": "coturn"}
+NEEDED = {
+    "chromium": "chromium",
+    "flite": "flite",
+    "opusinfo": "opus-tools",
+    "pg_lsclusters": "postgresql",
+    "turnserver": "coturn",
+}
 
 Runner = Callable[[Sequence[str]], bool]
 

@@ -57,6 +57,15 @@ on = { bye = "end" }
 kind = "end"
 say = "Goodbye."
 """
+#: The same, recorded when the caller has agreed to it.
+SCRIBE = (
+    CLERK.replace('"clerk"', '"scribe"')
+    + """
+[recording]
+on = true
+consent = "2026-11"
+"""
+)
 #: The same, for callers who say nothing.
 HASTY = CLERK.replace('"clerk"', '"hasty"').replace("patience = 10", "patience = 1")
 #: The same, for callers who are silent for minutes.
@@ -93,7 +102,7 @@ class Killed(msgspec.Struct, frozen=True):
 
 
 class Stage(Product):
-    """A running product with the agents ``clerk``, ``hasty`` and ``patient``."""
+    """A running product with the agents ``clerk``, ``hasty``, ``patient`` and ``scribe``."""
 
     def __init__(self, folder: Path) -> None:
         self.agents = folder / "agents"
@@ -101,6 +110,7 @@ class Stage(Product):
         (self.agents / "clerk.toml").write_text(CLERK)
         (self.agents / "hasty.toml").write_text(HASTY)
         (self.agents / "patient.toml").write_text(PATIENT)
+        (self.agents / "scribe.toml").write_text(SCRIBE)
         super().__init__(folder, "--agents", str(self.agents))
 
     def new_token(self, agent: str = "clerk", **options: Any) -> str:

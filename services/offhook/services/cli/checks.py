@@ -53,6 +53,7 @@ def examine(data: Path, http: Address, media_address: str | None) -> Iterator[Fi
     yield microphone(http)
     yield for_tests("chromium", "chromium")
     yield for_tests("flite", "flite")
+    yield for_tests("opusinfo", "opus-tools")
 
 
 def python_version(version: tuple[int, ...]) -> Finding:

@@ -165,7 +165,7 @@ def _facts(record: CallRecord, now: float, zone: tzinfo | None, recordings: Path
         *((f"variable {name}", value) for name, value in sorted(record.variables.items())),
         *((f"metadata {name}", value) for name, value in sorted(record.metadata.items())),
     ]
-    return _grid((Text(plain(name), style="dim"), Text(plain(value))) for name, value in rows if value)
+    return _grid((Text(plain(name), style="dim"), Text(plain(value), overflow="fold")) for name, value in rows if value)
 
 
 def _states(record: CallRecord) -> Table:

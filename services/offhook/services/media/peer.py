@@ -130,7 +130,9 @@ class AiortcPeer:
         assert self._path is not None
         self._offer = caller
         self._candidates = len(caller.candidates)
-        self._audio = CallAudio(caller, self._ssrc, self._link, self._path.send, self._press, self._ticker, tap=self._tap)
+        self._audio = CallAudio(
+            caller, self._ssrc, self._link, self._path.send, self._press, self._ticker, tap=self._tap
+        )
         if self._held:
             self._audio.hold()
         self._answered.set()

@@ -11,7 +11,7 @@ import os
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -54,20 +54,29 @@ SUFFIX = ".ogg"
 class FileRecording:
     """One recording: the ``Recording`` port. The packet path and the worker thread meet in its queue only."""
 
-    def __init__(self, file: Path, comments: dict[str, str], thread: anyio.CapacityLimiter) -> None:
+    def __init__(
+        self,
+        file: Path,
+        comments: dict[str, str],
+        thread: anyio.CapacityLimiter,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``clock`` gives the time of now in seconds, from any thread."""
         self.key = file.name
         #: True once nothing more comes: the worker thread closes the file.
         self.left = False
         self._file = file
         self._comments = comments
         self._thread = thread
+        self._clock = clock
         self._waiting: deque[tuple[Side, float, int, bytes]] = deque()
         self._tracks = Tracks()
         self._recoders = (Recoder(), Recoder())
         self._stream = OggStream(secrets.randbits(32))
         self._descriptor: int | None = None
-        #: When the first packet came, monotonic seconds.
-        self._began = 0.0
+        #: When the first packet came.
+        self._began: float | None = None
         self._samples = 0
         self._size = 0
         self._lost = 0
@@ -90,7 +99,7 @@ class FileRecording:
 
     def _put(self, side: Side, timestamp: int, payload: bytes) -> None:
         if len(self._waiting) < MAX_WAITING:
-            self._waiting.append((side, time.monotonic(), timestamp, payload))
+            self._waiting.append((side, self._clock(), timestamp, payload))
         else:
             self._lost += 1
 
@@ -100,8 +109,8 @@ class FileRecording:
         """Write what has had time to come; with ``last`` everything, and close the file."""
         try:
             self._place()
-            if self._began and not self._failure:
-                self._write_pages(time.monotonic() - self._began, last=last)
+            if self._began is not None and not self._failure:
+                self._write_pages(self._clock() - self._began, last=last)
         except OSError as error:
             self._failure = f"The disk did not take it: {error.strerror}."
             log.error("recording broke off", extra={"key": self.key, "why": str(error)})
@@ -119,7 +128,7 @@ class FileRecording:
     def _place(self) -> None:
         for _ in range(len(self._waiting)):
             side, at, timestamp, payload = self._waiting.popleft()
-            self._began = self._began or at
+            self._began = at if self._began is None else self._began
             try:
                 packet = parse(payload)
             except BadPacket:
