@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from offhook.actors.caller_socket import FrameReader, SocketClosed
-from offhook.protocol.signal import Close
+from offhook.protocol.signal import Close, decode_frame, encode_error
 
 
 class Script:
@@ -40,7 +40,7 @@ def read_all(script: Script) -> list[object]:
     frames: list[object] = []
 
     async def main() -> None:
-        reader = FrameReader(script)
+        reader = FrameReader(script, decode=decode_frame, encode=lambda refusal: encode_error("", refusal))
         with contextlib.suppress(SocketClosed):
             while True:
                 frames.append(await reader.receive())

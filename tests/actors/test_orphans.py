@@ -7,9 +7,10 @@ import anyio
 import msgspec
 from call_samples import OFFERED
 
+from offhook.actors.capacity import OWNERS, Owner
 from offhook.actors.lease import Lease
 from offhook.actors.ports import Stored
-from offhook.actors.registry import OWNERS, Owner, Registry
+from offhook.actors.registry import Registry
 from offhook.actors.session import Report
 from offhook.protocol import subjects
 from offhook.protocol.call import Call, CallState, EndReason, LogEntry, fold

@@ -8,8 +8,9 @@ import pytest
 import trio
 import trio.testing
 
+from offhook.actors.capacity import OWNERS, Owner
 from offhook.actors.lease import GATEWAYS, Evicted, Lease, Watch
-from offhook.actors.registry import OWNERS, Owner, Registry
+from offhook.actors.registry import Registry
 from offhook.actors.session import OwnershipLost, Report, SessionActor
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState, LogEntry

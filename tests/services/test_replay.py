@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.actors.registry import OWNERS
+from offhook.actors.capacity import OWNERS
 from offhook.protocol import subjects
 from offhook.protocol.call import Call, LogEntry, fold
 from offhook.protocol.call import events as ev

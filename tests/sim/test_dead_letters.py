@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parrot import Birds
 
+from offhook.actors.capacity import OWNERS
 from offhook.actors.ports import Bus
-from offhook.actors.registry import OWNERS
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState, EndReason
 from offhook.protocol.call import effects as do

@@ -4,7 +4,7 @@ import anyio
 import msgspec
 from parrot import Birds
 
-from offhook.actors.registry import OWNERS, Owner
+from offhook.actors.capacity import OWNERS, Owner
 from offhook.protocol.call import EndReason
 from offhook.simulation.world import SimulatedCall, World, open_world, run
 

@@ -1,13 +1,15 @@
 """The port to one caller's signaling socket, and the frames that come through it."""
 
 from collections import deque
+from collections.abc import Callable
 from enum import IntEnum
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import anyio
 
 from offhook.protocol.errors import OffhookError, Reason, Refusal
-from offhook.protocol.signal import ClientFrame, decode_frame, encode_error
+
+T = TypeVar("T")
 
 #: So many frames of invalid JSON within so many seconds close the socket.
 STRIKES = 5
@@ -27,6 +29,7 @@ class CloseCode(IntEnum):
     POLICY_VIOLATION = 1008
     TOO_BIG = 1009
     INTERNAL = 1011
+    TRY_AGAIN = 1013
     BAD_FRAMES = 4400
     UNAUTHORIZED = 4401
     #: The call goes on with another socket (G11).
@@ -74,14 +77,19 @@ class CallerSocket(Protocol):
         """Send a Close frame and wait a moment for the caller's. Does nothing on a closed socket; never raises."""
 
 
-class FrameReader:
-    """Client frames of one socket; refuses the bad ones itself and goes on with the next."""
+class FrameReader(Generic[T]):
+    """Client frames of one socket; refuses the bad ones itself and goes on with the next.
 
-    def __init__(self, socket: CallerSocket) -> None:
+    ``decode`` reads a frame or raises ``Refusal``, and ``encode`` writes the frame that tells of it.
+    """
+
+    def __init__(self, socket: CallerSocket, *, decode: Callable[[str], T], encode: Callable[[Refusal], str]) -> None:
         self._socket = socket
+        self._decode = decode
+        self._encode = encode
         self._strikes: deque[float] = deque(maxlen=STRIKES)
 
-    async def receive(self) -> ClientFrame:
+    async def receive(self) -> T:
         """The next frame that can be read.
 
         A frame that cannot is answered with an error. An offer without a token, and the fifth invalid JSON within a
@@ -90,9 +98,9 @@ class FrameReader:
         while True:
             text = await self._socket.receive()
             try:
-                return decode_frame(text)
+                return self._decode(text)
             except Refusal as refusal:
-                await self._socket.send(encode_error(self._socket.session, refusal))
+                await self._socket.send(self._encode(refusal))
                 if refusal.reason in {Reason.TOKEN_MISSING, Reason.TOKEN_INVALID}:
                     await self._socket.close(CloseCode.UNAUTHORIZED, refusal.message)
                 elif refusal.reason is Reason.INVALID_JSON and self._is_last_strike():

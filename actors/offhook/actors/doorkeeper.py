@@ -9,6 +9,7 @@ import hashlib
 
 import msgspec
 
+from offhook.actors.capacity import OWNERS
 from offhook.actors.ports import (
     AgentNotFound,
     Agents,
@@ -23,11 +24,12 @@ from offhook.actors.ports import (
     Verifier,
     WrongRevision,
 )
-from offhook.actors.registry import OWNERS, Registry
+from offhook.actors.registry import Registry
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.join import Invitation, invitation_key
 from offhook.protocol.messages import BadMessage, decode_entry
 from offhook.protocol.sdp import check_offer
 from offhook.protocol.signal import Offer, Resume
@@ -90,10 +92,51 @@ class Doorkeeper:
                 if known is not None:
                     await self._give_back(known, call)
                 raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
-            await self._registry.place(call, _offered(offer, grant, profile))
+            try:
+                await self._registry.place(call, _offered(offer, grant, profile))
+            except Refusal:
+                for key in filter(None, (known, spent)):
+                    await self._give_back(key, call)
+                raise
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
         return Admitted(call, repeated=False)
+
+    # ── sessions that a page joins (S2) ────────────────────────────────────────────────────────────────────────
+
+    async def check_join(self, session: str, token: str, *, origin: str | None) -> tuple[Grant, Invitation, Profile]:
+        """Whether a page may join ``session``. Raises ``Refusal``.
+
+        Only the token tells whether a session exists: who does not have it learns nothing.
+        """
+        grant = self._verifier.verify_join(token, session=session, origin=origin)
+        try:
+            stored = await self._bus.get(invitation_key(session))
+        except BusAway:
+            raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
+        if stored is None:
+            raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
+        invitation = msgspec.msgpack.decode(stored.data, type=Invitation)
+        try:
+            return grant, invitation, self._agents.profile(grant.agent)
+        except AgentNotFound as error:
+            raise Refusal(Reason.AGENT_NOT_FOUND, str(error)) from None
+
+    async def join(self, session: str, grant: Grant, invitation: Invitation, profile: Profile) -> None:
+        """Open the call of a session, once. Raises ``Refusal``."""
+        spent = _key("token", grant.workspace, grant.token)
+        try:
+            if await self._claim(spent, session, ttl=self._left(grant)) is not None:
+                raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
+            try:
+                await self._registry.place(session, _invited(invitation, grant, profile))
+            except Refusal:
+                await self._give_back(spent, session)
+                raise
+        except BusAway:
+            raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
+
+    # ── what both need ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def _give_back(self, key: str, call: str) -> None:
         """No call came of it: the claim is free for the caller's next try."""
@@ -198,6 +241,19 @@ def _key(kind: str, *parts: str) -> str:
 
 def _return_key(token: str) -> str:
     return _key("return", token)
+
+
+def _invited(invitation: Invitation, grant: Grant, profile: Profile) -> ev.Offered:
+    return ev.Offered(
+        agent=profile.agent,
+        version=profile.version,
+        workspace=grant.workspace,
+        sdp="",
+        mode="traditional",
+        variables=invitation.variables,
+        metadata=invitation.metadata,
+        max_duration=profile.max_duration,
+    )
 
 
 def _offered(offer: Offer, grant: Grant, profile: Profile) -> ev.Offered:

@@ -369,6 +369,9 @@ class Verifier(Protocol):
     def verify(self, token: str, *, origin: str | None) -> Grant:
         """Check a token. Raises ``Refusal`` with a ``token_*`` or ``origin_*`` reason."""
 
+    def verify_join(self, token: str, *, session: str, origin: str | None) -> Grant:
+        """Check a token for one session (S1), which opens no other call. Raises as ``verify``."""
+
 
 class Agents(Protocol):
     """The agents this node knows."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Container
 import anyio
 import msgspec
 
+from offhook.actors.capacity import OWNERS, Owner, living_calls, read_limit
 from offhook.actors.lease import GATEWAYS, RENEW, VOICES, Evicted, Lease, Watch
 from offhook.actors.mailbox import MailboxFull
 from offhook.actors.ports import Bus, BusAway, Clock, Stored, WrongRevision
@@ -27,15 +28,8 @@ from offhook.protocol.errors import Reason, Refusal
 
 log = logging.getLogger("offhook.registry")
 
-OWNERS = "owner."
 #: Seconds after which a session that was given up is tried again: a call must not be without an owner for good.
 RESPITE = 30.0
-
-
-class Owner(msgspec.Struct, frozen=True):
-    """Value of an ``owner.`` key."""
-
-    node: str
 
 
 class Registry:
@@ -55,7 +49,6 @@ class Registry:
         self._kept_off: dict[str, float] = {}
         self._closed = False
         self._supervisor: Supervisor
-        self._value = msgspec.msgpack.encode(Owner(node))
 
     async def run(self, *, started: Callable[[], None] = lambda: None) -> None:
         """Keep the node's lease, adopt orphans, run the sessions; until cancelled."""
@@ -76,15 +69,30 @@ class Registry:
                     await self._lease.join()
 
     async def place(self, call: str, offered: ev.Offered) -> None:
-        """Start the session of a new call here. Raises ``BusAway``, ``Refusal`` once the registry was closed."""
+        """Start the session of a new call here.
+
+        Raises ``BusAway``, and ``Refusal`` once the registry was closed or when the workspace has no free line.
+        """
         if self._closed:
             raise Refusal(Reason.UNAVAILABLE, "The service is going down. Please try again in a minute.")
         self._kept_off[call] = math.inf
         try:
-            revision = await self._bus.create(f"{OWNERS}{call}", self._value)
+            limit = await read_limit(self._bus, offered.workspace)
+            revision = await self._bus.create(f"{OWNERS}{call}", self._value(offered.workspace))
+            if limit is not None and await self._is_over(limit, offered.workspace, revision):
+                await self._bus.delete(f"{OWNERS}{call}", revision=revision)
+                raise Refusal(Reason.AT_CAPACITY, "All lines are busy. Please try again in a few minutes.")
             self._own(call, revision).mailbox.put(Report(offered))
         finally:
             self._kept_off.pop(call, None)
+
+    async def _is_over(self, limit: int, workspace: str, revision: int) -> bool:
+        """Whether a call that was placed with ``revision`` is one too many: those placed before it have the lines."""
+        before = [stored for stored in await living_calls(self._bus, workspace) if stored.revision < revision]
+        return len(before) >= limit
+
+    def _value(self, workspace: str) -> bytes:
+        return msgspec.msgpack.encode(Owner(self.node, workspace))
 
     def close(self) -> None:
         """Take no more calls, and end those that are owned here."""
@@ -176,8 +184,9 @@ class Registry:
                 await self._adopt(call, stored)
 
     async def _adopt(self, call: str, stored: Stored) -> None:
+        workspace = msgspec.msgpack.decode(stored.data, type=Owner).workspace
         try:
-            revision = await self._bus.update(stored.subject, self._value, revision=stored.revision)
+            revision = await self._bus.update(stored.subject, self._value(workspace), revision=stored.revision)
         except WrongRevision:
             return
         log.warning("call adopted", extra={"call": call, "node": self.node})

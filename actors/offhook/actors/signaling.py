@@ -39,6 +39,7 @@ from offhook.protocol.signal import (
     Offer,
     Resume,
     Text,
+    decode_frame,
     encode_answer,
     encode_candidate,
     encode_error,
@@ -131,7 +132,9 @@ class SignalingActor:
                         await self._refuse(refusal)
 
     async def _read_socket(self) -> None:
-        frames = FrameReader(self._socket)
+        frames = FrameReader(
+            self._socket, decode=decode_frame, encode=lambda refusal: encode_error(self._socket.session, refusal)
+        )
         try:
             while True:
                 await self._mailbox.put_soon(await frames.receive())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import anyio
 
 from offhook.actors.agent import AgentActor
+from offhook.actors.capacity import OWNERS
 from offhook.actors.inbox import Inbox, open_stream
 from offhook.actors.lease import RENEW, VOICES, Evicted, Lease, Watch
 from offhook.actors.link import AudioLink
@@ -24,7 +25,6 @@ from offhook.actors.ports import (
     Toolbox,
     VoiceDetector,
 )
-from offhook.actors.registry import OWNERS
 from offhook.actors.reporter import Reporter, open_reporter
 from offhook.actors.supervisor import Supervisor
 from offhook.actors.tape import may_record

@@ -15,9 +15,9 @@ from pathlib import PurePath
 import anyio
 import msgspec
 
+from offhook.actors.capacity import OWNERS, Owner
 from offhook.actors.lease import GATEWAYS, VOICES
 from offhook.actors.ports import BusAway
-from offhook.actors.registry import OWNERS, Owner
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState
 from offhook.protocol.call import events as ev

@@ -31,8 +31,8 @@ from collections.abc import Callable
 import anyio
 import msgspec
 
+from offhook.actors.capacity import OWNERS, Owner
 from offhook.actors.ports import Stored
-from offhook.actors.registry import OWNERS, Owner
 from offhook.protocol import subjects
 from offhook.protocol.call import Call, CallState, LogEntry, NoEdge, step
 from offhook.protocol.call import events as ev

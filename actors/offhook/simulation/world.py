@@ -15,7 +15,9 @@ import msgspec
 from anyio.abc import TaskGroup
 
 from offhook.actors.caller_socket import CloseCode, SocketClosed
+from offhook.actors.capacity import write_limit
 from offhook.actors.doorkeeper import Doorkeeper
+from offhook.actors.joining import JoiningActor
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Agents, Grant
 from offhook.actors.registry import Registry
@@ -25,15 +27,17 @@ from offhook.actors.voice import VoiceNode
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.errors import Reason, Refusal
+from offhook.protocol.join import JOIN_PATH, Invitation, invitation_key
 from offhook.protocol.record import CallRecord, fold_record
 from offhook.simulation import scheduler
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
-from offhook.simulation.media import Handset, SimulatedEngine, offer_of
+from offhook.simulation.media import Handset, SimulatedEngine, answer_of, offer_of
 from offhook.simulation.records import SimulatedRecords
 from offhook.simulation.scheduler import run, start_in
 from offhook.simulation.speech import SimulatedDetector, SimulatedRecognizer, SimulatedSynthesizer, noise, utter
 
 __all__ = [
+    "JoinedCall",
     "Node",
     "SimulatedCall",
     "SimulatedClock",
@@ -86,6 +90,13 @@ class SimulatedVerifier:
             token=token.replace("#", "/"),
             reusable="#" not in token,
         )
+
+    def verify_join(self, token: str, *, session: str, origin: str | None) -> Grant:
+        """See ``Verifier``: the token is ``agent@session``."""
+        agent, _, meant = token.partition("@")
+        if meant != session:
+            raise Refusal(Reason.TOKEN_WRONG_SESSION, "Invalid authentication token")
+        return Grant(agent=agent, workspace="simulated", token=f"{agent}/{session}")
 
 
 class SimulatedSocket:
@@ -253,6 +264,39 @@ class SimulatedCall:
             await self._news.wait()
 
 
+#: What the events of the session protocol are called in the gateway protocol.
+_SAME = {
+    "call_started": "answered",
+    "agent_speaking": "speaking",
+    "agent_listening": "listening",
+    "transcript": "transcript",
+    "call_ended": "ended",
+}
+
+
+class JoinedCall(SimulatedCall):
+    """A caller in a call of the session protocol (S2), where the server offers; for the rest as any other."""
+
+    def hang_up(self) -> None:
+        """End the call."""
+        self.socket.send_frame({"type": "close"})
+
+    async def _listen(self) -> None:
+        while True:
+            frame = await self.socket.next_frame()
+            self.frames.append(frame)
+            self._on_frame(frame)
+            kind = frame["type"]
+            if kind == "offer":
+                sdp = answer_of(self._world.number_of(self.handset))
+                self.socket.send_frame({"type": "answer", "sdp": {"type": "answer", "sdp": sdp}})
+            elif kind == "error":
+                self.errors.append(frame)
+            elif kind in _SAME:
+                self.events.append({**frame, "event": _SAME[kind]})
+            self._news.set()
+
+
 def _plain(text: str) -> str:
     return " ".join("".join(c if c.isalnum() or c == "'" else " " for c in text.lower()).split())
 
@@ -376,25 +420,52 @@ class World:
         await call.wait_answer()
         return call
 
+    async def join(self, agent: str, *, gateway: str | None = None, **facts: Any) -> JoinedCall:
+        """Invite a caller to a session with ``agent`` (S1) and have it join; facts of the ``Invitation`` by name."""
+        session = self.identity.new_id()
+        invitation = Invitation(workspace="simulated", agent=agent, **facts)
+        await self.bus.client("api").create(invitation_key(session), msgspec.msgpack.encode(invitation))
+        call = await self.knock(session, gateway=gateway)
+        call.socket.send_frame({"type": "auth", "token": f"{agent}@{session}"})
+        return call
+
+    async def knock(self, session: str, *, gateway: str | None = None) -> JoinedCall:
+        """Open a socket to a session, and say nothing."""
+        handset, node = self._pick_up(gateway)
+        call = JoinedCall(self, SimulatedSocket(), handset)
+        call.id, call.socket.path = session, f"{JOIN_PATH}{session}"
+        self._serve(node, call, JoiningActor)
+        return call
+
+    def number_of(self, handset: Handset) -> int:
+        """The number that a handset has in descriptions."""
+        ufrag = next(ufrag for ufrag, known in self.engine.handsets.items() if known is handset)
+        return int(ufrag.removeprefix("sim"))
+
     async def connect(self, *, gateway: str | None = None) -> SimulatedCall:
         """Open a socket to a gateway (they take turns), without an offer."""
+        handset, node = self._pick_up(gateway)
+        call = SimulatedCall(self, SimulatedSocket(), handset)
+        self._serve(node, call, SignalingActor)
+        return call
+
+    def _pick_up(self, gateway: str | None) -> tuple[Handset, Node]:
         self._handsets += 1
         handset = Handset()
         self.engine.register(offer_of(self._handsets), handset)
-        call = SimulatedCall(self, SimulatedSocket(), handset)
         gateways = [node for node in self.nodes.values() if node.kind == "gateway" and not node.killed]
-        node = self.nodes[gateway] if gateway else gateways[self._handsets % len(gateways)]
+        return handset, self.nodes[gateway] if gateway else gateways[self._handsets % len(gateways)]
+
+    def _serve(self, node: Node, call: SimulatedCall, kind: type[SignalingActor] | type[JoiningActor]) -> None:
         assert node.doorkeeper is not None
         node.sockets.append(call.socket)
-        actor = SignalingActor(call.socket, bus=node.bus, doorkeeper=node.doorkeeper)
+        actor = kind(call.socket, bus=node.bus, doorkeeper=node.doorkeeper)
         start_in(node.name, self._tasks, actor.run)
         self._tasks.start_soon(call._listen)
-        return call
 
     def offer(self, call: SimulatedCall, agent: str, **fields: Any) -> dict[str, Any]:
         """The offer frame of a caller."""
-        ufrag = next(ufrag for ufrag, handset in self.engine.handsets.items() if handset is call.handset)
-        sdp = offer_of(int(ufrag.removeprefix("sim")))
+        sdp = offer_of(self.number_of(call.handset))
         return {
             "type": "offer",
             "sessionId": "",
@@ -403,6 +474,10 @@ class World:
             "data": {"type": "offer", "sdp": sdp},
             **fields,
         }
+
+    async def limit(self, workspace: str, calls: int | None) -> None:
+        """Allow a workspace so many calls at a time (R4); every simulated caller is of ``simulated``."""
+        await write_limit(self.bus.client("api"), workspace, calls)
 
     async def log(self, call: str) -> Sequence[LogEntry]:
         """The log of a call."""

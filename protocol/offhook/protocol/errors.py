@@ -58,6 +58,7 @@ class Reason(StrEnum):
     TOKEN_WRONG_AUDIENCE = "token_wrong_audience"
     TOKEN_WRONG_ISSUER = "token_wrong_issuer"
     TOKEN_WRONG_AGENT = "token_wrong_agent"
+    TOKEN_WRONG_SESSION = "token_wrong_session"
     TOKEN_USED = "token_used"
     ORIGIN_NOT_ALLOWED = "origin_not_allowed"
     ORIGIN_MISMATCH = "origin_mismatch"

@@ -60,9 +60,16 @@ class WorkspaceVerifier:
 
     def verify(self, token: str, *, origin: str | None) -> Grant:
         """See ``Verifier``."""
+        return self._verify(token, origin=origin, session=None)
+
+    def verify_join(self, token: str, *, session: str, origin: str | None) -> Grant:
+        """See ``Verifier``."""
+        return self._verify(token, origin=origin, session=session)
+
+    def _verify(self, token: str, *, origin: str | None, session: str | None) -> Grant:
         from offhook.services.tokens import verify_token
 
-        grant = verify_token(self._workspace, token, origin=origin)
+        grant = verify_token(self._workspace, token, origin=origin, session=session)
         return Grant(
             agent=grant.agent,
             workspace=grant.workspace,
@@ -170,8 +177,10 @@ def run_api(settings: Settings) -> None:
 async def _gateway(settings: Settings) -> None:
     from offhook.actors.caller_socket import CallerSocket
     from offhook.actors.doorkeeper import Doorkeeper
+    from offhook.actors.joining import JoiningActor
     from offhook.actors.registry import Registry
     from offhook.actors.signaling import SignalingActor
+    from offhook.protocol.join import session_of
     from offhook.services.gateway import serve_gateway
     from offhook.services.tokens import open_workspace
 
@@ -189,7 +198,8 @@ async def _gateway(settings: Settings) -> None:
         )
 
         async def handle(socket: CallerSocket) -> None:
-            await SignalingActor(socket, bus=bus, doorkeeper=doorkeeper).run()
+            actor = JoiningActor if session_of(socket.path) else SignalingActor
+            await actor(socket, bus=bus, doorkeeper=doorkeeper).run()
 
         await _start(tasks, registry.run)
         upstream = (settings.api.host, settings.api.port)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from offhook.actors.registry import OWNERS
+from offhook.actors.capacity import OWNERS
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState
 from offhook.protocol.record import CallLives, Erased

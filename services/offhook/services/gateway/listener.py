@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import trio
 
 from offhook.actors.caller_socket import CallerSocket
+from offhook.protocol.join import session_of
 from offhook.protocol.origins import origin_allowed
 from offhook.services.gateway.forwarding import forward
 from offhook.services.gateway.guarded_stream import GuardedStream, close_gently
@@ -36,9 +37,10 @@ async def serve_gateway(
 ) -> None:
     """Serve the public port until cancelled; ``task_status`` gets the port's number.
 
-    ``handle`` runs once for each WebSocket on one of ``paths``; when it returns the socket is closed with 1000, when
-    it raises with 1011, and the others go on. Requests that are none of ours go to ``upstream`` (host, port), or get
-    503 where there is none. ``allowed_origins`` None takes any page. Raises ``OSError`` when the port is taken.
+    ``handle`` runs once for each WebSocket on one of ``paths`` or on that of a session (S2); when it returns the socket
+    is closed with 1000, when it raises with 1011, and the others go on. Requests that are none of ours go to
+    ``upstream`` (host, port), or get 503 where there is none. ``allowed_origins`` None takes any page. Raises
+    ``OSError`` when the port is taken.
     """
     gate = _Gate(upstream, handle, allowed_origins, trusted_proxies, frozenset(paths), limits or Limits())
     listeners = await trio.open_tcp_listeners(port, host=host)
@@ -94,6 +96,9 @@ class _Gate:
                 await stream.send_all(refused.response())
         await close_gently(stream, self._limits.close_seconds)
 
+    def _is_ours(self, path: str) -> bool:
+        return path in self._paths or session_of(path) != ""
+
     @contextmanager
     def _handshake(self, peer: str) -> Iterator[bool]:
         """Whether one more connection of ``peer`` may be without a complete head. A proxy stands for many."""
@@ -112,7 +117,7 @@ class _Gate:
         """Serve a request whose head is here. Raises ``BadRequest``."""
         visitor = visitor_of(request.head, peer, self._trusted)
         if request.is_upgrade:
-            if visitor.path not in self._paths:
+            if not self._is_ours(visitor.path):
                 raise BadRequest(404, "not_found", "There is no WebSocket at this path.")
             check_handshake(request)
             if self._allowed_origins is not None and not origin_allowed(visitor.origin, self._allowed_origins):
@@ -122,7 +127,7 @@ class _Gate:
             head = request.raw[: len(request.raw) - len(request.trailing)]
             guarded = GuardedStream(stream, head, request.trailing, self._limits)
             await serve_caller(guarded, visitor, self._limits, self._handle)
-        elif visitor.path in self._paths:
+        elif self._is_ours(visitor.path):
             raise BadRequest(426, "upgrade_required", "Open a WebSocket at this path.", {"Upgrade": "websocket"})
         elif self._upstream is None:
             raise BadRequest(503, "unavailable", "This node serves calls only.", {"Retry-After": "60"})

@@ -8,6 +8,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_server_st
 
 from offhook.actors.caller_socket import CallerSocket, CloseCode, SocketClosed
 from offhook.protocol.errors import Refusal
+from offhook.protocol.join import encode_refusal, session_of
 from offhook.protocol.signal import encode_error
 from offhook.services.gateway.guarded_stream import GuardedStream
 from offhook.services.gateway.limits import Limits
@@ -63,7 +64,7 @@ class CallerWebSocket:
     async def refuse(self, refusal: Refusal) -> None:
         """Tell the caller why the connection is about to be closed; a caller who is gone need not know."""
         try:
-            await self.send(encode_error(self.session, refusal))
+            await self.send(encode_refusal(refusal) if session_of(self.path) else encode_error(self.session, refusal))
         except SocketClosed:
             return
 

@@ -20,6 +20,8 @@ from offhook.services.tokens.workspace import Workspace
 INVALID = "Invalid authentication token"
 ISSUER = "offhook"
 AUDIENCE = "offhook:call"
+#: Of a token that joins one session and opens no other call (S1).
+JOIN_AUDIENCE = "offhook:session"
 ALGORITHM = "HS256"
 #: Longest token, characters.
 MAX_TOKEN = 4096
@@ -51,9 +53,12 @@ def mint_token(
     ttl: float = 300.0,
     origin: str | None = None,
     reusable: bool = False,
+    session: str | None = None,
     now: float | None = None,
 ) -> str:
     """A token for calls of ``agent`` that counts for ``ttl`` seconds from ``now`` (epoch seconds; None: the clock).
+
+    With ``session`` it joins that session and opens no other call.
 
     Raises ``ValueError`` when ``origin`` is no web origin.
     """
@@ -74,17 +79,28 @@ def mint_token(
             raise ValueError(f"{origin!r} is not a web origin such as https://example.com")
     if reusable:
         claims["reusable"] = True
+    if session is not None:
+        claims |= {"aud": JOIN_AUDIENCE, "session": session}
     return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
-def verify_token(workspace: Workspace, token: str, *, now: float | None = None, origin: str | None = None) -> Grant:
+def verify_token(
+    workspace: Workspace,
+    token: str,
+    *,
+    now: float | None = None,
+    origin: str | None = None,
+    session: str | None = None,
+) -> Grant:
     """What ``token`` allows the page at ``origin`` (the handshake's Origin) at ``now`` (epoch seconds).
+
+    With ``session`` it must be a token that joins this session, without one that opens a call.
 
     Raises ``Refusal`` with a ``token_*`` reason or ``origin_mismatch`` and always the same message. Whether a token
     was used before is for the caller of this to know.
     """
     claims = _signed_claims(workspace, token)
-    _check_parties(workspace, claims)
+    _check_parties(workspace, claims, AUDIENCE if session is None else JOIN_AUDIENCE)
     expires_at = _check_times(claims, time.time() if now is None else now)
     agent, jti, reusable = claims.get("agent"), claims["jti"], claims.get("reusable", False)
     bound = claims.get("origin")
@@ -94,6 +110,8 @@ def verify_token(workspace: Workspace, token: str, *, now: float | None = None, 
         raise _refusal(Reason.TOKEN_INVALID)
     if bound is not None and (origin is None or normal_origin(bound) != normal_origin(origin)):
         raise _refusal(Reason.ORIGIN_MISMATCH)
+    if session is not None and claims.get("session") != session:
+        raise _refusal(Reason.TOKEN_WRONG_SESSION)
     return Grant(workspace=workspace.id, agent=agent, jti=jti, expires_at=expires_at, reusable=reusable, origin=bound)
 
 
@@ -128,11 +146,11 @@ def _signed_claims(workspace: Workspace, token: str) -> dict[str, Any]:
     return claims
 
 
-def _check_parties(workspace: Workspace, claims: dict[str, Any]) -> None:
+def _check_parties(workspace: Workspace, claims: dict[str, Any], audience: str) -> None:
     if claims["iss"] != ISSUER:
         raise _refusal(Reason.TOKEN_WRONG_ISSUER)
     # One audience, not a list that holds ours: such a token was made for others too.
-    if claims["aud"] != AUDIENCE:
+    if claims["aud"] != audience:
         raise _refusal(Reason.TOKEN_WRONG_AUDIENCE)
     if claims["sub"] != workspace.id:
         raise _refusal(Reason.TOKEN_INVALID)
