@@ -11,10 +11,11 @@ from offhook.protocol.rtp import CLOCK
 PERIOD = 100
 #: A transit this far from the usual, seconds, is another clock, not another delay.
 ANOTHER_CLOCK = 2.0
-#: Of what a packet is later than expected, the part that the expectation takes over, and how fast it is forgotten,
-#: seconds a packet. With these about 4 in 100 packets of a usual network are later than expected.
+#: Of what a packet is later than expected, the part that the expectation takes over; and what a packet that is not
+#: makes it forget, of the expectation (half of it in 7 s) and at least, seconds.
 TAKE_OVER = 0.25
-FORGET = 0.0001
+FORGET = 0.002
+LEAST_FORGOTTEN = 0.0001
 #: How late a packet behind its successor is expected at first, and how fast that is forgotten, seconds a packet.
 DISORDER = 0.02
 FORGET_DISORDER = 0.00004
@@ -54,7 +55,7 @@ class Network:
         if late > self.spread:
             self.spread = min(self.spread + TAKE_OVER * (late - self.spread), MOST)
         else:
-            self.spread = max(0.0, self.spread - FORGET)
+            self.spread = max(0.0, self.spread - max(FORGET * self.spread, LEAST_FORGOTTEN))
         if overtaken:
             self.disorder = min(max(self.disorder, late), MOST)
         else:

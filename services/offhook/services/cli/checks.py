@@ -118,14 +118,21 @@ def nats_server() -> Finding:
 
 
 def opus() -> Finding:
-    """libopus can be called."""
+    """Opus can be encoded and decoded, and how."""
     try:
-        from offhook.services.media.encoder import OpusEncoder
+        from offhook.services.media.codec import Codec, find_codec, open_decoder, open_encoder
 
-        OpusEncoder(48_000)
+        decoded = open_decoder(48_000).decode(open_encoder(48_000).encode(bytes(1920)))
+        codec = find_codec()
     except (ImportError, RuntimeError) as error:
         return Finding("opus", Verdict.FAIL, str(error), "Install the wheel of the package av again, or libopus0.")
-    return Finding("opus", Verdict.OK, "libopus encodes")
+    if len(decoded) != 1920:
+        text = f"{codec.value} makes {len(decoded)} bytes of 1920"
+        return Finding("opus", Verdict.FAIL, text, "Install the wheel of the package av again.")
+    if codec is Codec.PYAV:
+        text = "through PyAV, because libopus cannot be loaded: lost audio is not recovered, and a call costs more CPU"
+        return Finding("opus", Verdict.WARN, text, "apt-get install libopus0, or install the wheel of the package av.")
+    return Finding("opus", Verdict.OK, "libopus encodes and decodes, with redundancy and concealment")
 
 
 def recognizer() -> Finding:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 import anyio
@@ -12,10 +13,10 @@ from offhook.actors.ports import Tap
 from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import Offer
 from offhook.protocol.speech import EAR_RATE
+from offhook.services.media.codec import open_decoder
 from offhook.services.media.digits import Digits
 from offhook.services.media.hearing import Hearing
 from offhook.services.media.hold import HoldMusic
-from offhook.services.media.opus import OpusDecoder
 from offhook.services.media.reports import Reports
 from offhook.services.media.speaking import Speaking
 from offhook.services.media.ticker import Ticker
@@ -107,8 +108,8 @@ class CallAudio:
 
     def _hear(self, link: AudioLink, sequence: int, timestamp: int, payload: bytes | None) -> None:
         if self._hearing is None:
-            self._hearing = Hearing(OpusDecoder(EAR_RATE), EAR_RATE, link.hear)
-        self._hearing.put(sequence, timestamp, payload)
+            self._hearing = Hearing(open_decoder(EAR_RATE), link.hear)
+        self._hearing.put(sequence, timestamp, payload, time.monotonic())
 
     def _key(self, timestamp: int, payload: bytes) -> None:
         key = self._digits.put(timestamp, payload)

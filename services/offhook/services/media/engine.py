@@ -12,8 +12,8 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import MediaPeer, Tap
 from offhook.protocol.candidates import is_private
+from offhook.services.media.codec import find_codec
 from offhook.services.media.ice import offered_addresses
-from offhook.services.media.opus import load_opus
 from offhook.services.media.peer import AiortcPeer
 from offhook.services.media.ticker import Ticker
 
@@ -24,7 +24,7 @@ RENEW_BEFORE = datetime.timedelta(days=7)
 
 
 class AiortcEngine:
-    """Peer connections of one process. Needs asyncio (or uvloop). Raises ``OpusMissing`` where there is no libopus.
+    """Peer connections of one process. Needs asyncio (or uvloop). Raises ``OpusMissing`` where there is no Opus.
 
     ``media_address`` is the one address offered to callers: an address of this machine (127.0.0.1 included) or the
     outer one of a NAT that maps ports one to one; None offers every address of the machine. Callers' loopback and
@@ -33,7 +33,7 @@ class AiortcEngine:
     """
 
     def __init__(self, media_address: str | None = None) -> None:
-        load_opus()  # missing, it is missed before the first call
+        find_codec()  # missing, it is missed before the first call
         self._addresses = offered_addresses(media_address)
         self._allow_loopback = any(ip_address(a).is_loopback for a in self._addresses)
         self._allow_private = self._allow_loopback or any(is_private(a) for a in self._addresses)

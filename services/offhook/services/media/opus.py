@@ -8,7 +8,7 @@ resampler (an Opus stream is 48 kHz on the wire whatever the rate of its ends, R
 import ctypes.util
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import cffi  # type: ignore[import-untyped]
@@ -51,35 +51,54 @@ def load_opus() -> Any:
     raise OpusMissing("Install libopus, or PyAV from a wheel.")
 
 
+class Decoder(Protocol):
+    """Packets to audio: s16le mono at ``rate`` Hz. Never raises, whatever a packet holds."""
+
+    rate: int
+
+    def decode(self, packet: bytes) -> bytes:
+        """The audio of a packet of up to 120 ms; of a damaged one, 20 ms of concealment."""
+
+    def recover(self, following: bytes, samples: int) -> bytes:
+        """So many samples of a lost packet, from the redundancy in the packet after it if there is any."""
+
+    def conceal(self, samples: int) -> bytes:
+        """So many samples that continue what was heard last and fade away."""
+
+
 class OpusDecoder:
-    """Packets to audio: s16le mono at ``rate`` Hz."""
+    """The ``Decoder`` on libopus. Raises ``OpusMissing`` where there is none."""
 
     def __init__(self, rate: int) -> None:
+        self.rate = rate
         self._lib = load_opus()
         error = ffi.new("int *")
         self._state = ffi.gc(self._lib.opus_decoder_create(rate, 1, error), self._lib.opus_decoder_destroy)
         if error[0]:
             raise OpusMissing(f"opus_decoder_create failed with {error[0]}")
         self._longest = int(rate * _LONGEST)
-        self._frame = rate // 50
         self._out = ffi.new("int16_t[]", self._longest)
 
     def decode(self, packet: bytes) -> bytes:
-        """The audio of a packet; of a damaged one, 20 ms of concealment. Any length up to 120 ms."""
-        if not packet:
-            return self.conceal()
-        samples = self._lib.opus_decode(self._state, packet, len(packet), self._out, self._longest, 0)
-        return self._take(samples) if samples > 0 else self.conceal()
+        """See ``Decoder``."""
+        samples = self._lib.opus_decode(self._state, packet, len(packet), self._out, self._longest, 0) if packet else 0
+        return self._take(samples) if samples > 0 else self.conceal(self.rate // 50)
 
-    def recover(self, following: bytes) -> bytes:
-        """20 ms of a lost packet, from the redundancy in the packet after it if there is any (RFC 6716 2.1.7)."""
-        samples = self._lib.opus_decode(self._state, following, len(following), self._out, self._frame, 1)
-        return self._take(samples) if samples > 0 else self.conceal()
+    def recover(self, following: bytes, samples: int) -> bytes:
+        """See ``Decoder``; in whole pieces of 2.5 ms (RFC 6716 2.1.7, ``opus_decode`` with ``decode_fec``)."""
+        wanted = self._bounded(samples)
+        got = self._lib.opus_decode(self._state, following, len(following), self._out, wanted, 1)
+        return self._take(got) if got > 0 else self.conceal(samples)
 
-    def conceal(self) -> bytes:
-        """20 ms that continue what was heard last and fade away."""
-        samples = self._lib.opus_decode(self._state, ffi.NULL, 0, self._out, self._frame, 0)
-        return self._take(samples) if samples > 0 else bytes(2 * self._frame)
+    def conceal(self, samples: int) -> bytes:
+        """See ``Decoder``; in whole pieces of 2.5 ms."""
+        wanted = self._bounded(samples)
+        got = self._lib.opus_decode(self._state, ffi.NULL, 0, self._out, wanted, 0)
+        return self._take(got) if got > 0 else bytes(2 * wanted)
+
+    def _bounded(self, samples: int) -> int:
+        piece = self.rate // 400
+        return max(piece, min(samples, self._longest) // piece * piece)
 
     def _take(self, samples: int) -> bytes:
         return bytes(ffi.buffer(self._out, 2 * samples))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from offhook.protocol.numbering import Numbering
 from offhook.protocol.rtp import TICKS, write_header
 from offhook.protocol.speech import MOUTH_FRAME, MOUTH_RATE
-from offhook.services.media.encoder import OpusEncoder
+from offhook.services.media.codec import Encoder, open_encoder
 
 #: 20 ms of digital silence, as Opus (CELT, full band, mono; RFC 6716 3.1).
 SILENT_PACKET = b"\xf8\xff\xfe"
@@ -42,7 +42,7 @@ class Speaking:
         # The lower half, so that the first wrap, where receivers may err about the roll-over counter, is far away.
         self._clock = self._began = secrets.randbits(32)
         self._numbering = Numbering(secrets.randbelow(0x8000), self._clock)
-        self._encoder: OpusEncoder | None = None
+        self._encoder: Encoder | None = None
         self._loss = 0.0
         self._silent = HANGOVER
         #: Frames since a packet was passed on.
@@ -90,7 +90,7 @@ class Speaking:
         else:
             self._silent = 0
         if self._encoder is None:
-            self._encoder = OpusEncoder(MOUTH_RATE)
+            self._encoder = open_encoder(MOUTH_RATE)
             self._encoder.expect_loss(self._loss)
         return self._encoder.encode(pcm)
 
