@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from wsproto.utilities import LocalProtocolError
 
 from measure.caller import speak
 from measure.light_caller import LightCaller, encode
@@ -82,10 +83,10 @@ class _Crowd:
             length = self._chance.uniform(*LENGTH)
             try:
                 await self._call(kind, ending, length)
-            except (AssertionError, TimeoutError, OSError) as error:
+            except (AssertionError, TimeoutError, OSError, LocalProtocolError) as error:
                 self._done["failed"] += 1
                 if len(self._trouble) < MAX_TROUBLE:
-                    self._trouble.append(f"{kind}, {ending}: {error!r}"[:300])
+                    self._trouble.append(f"{kind}, {ending}: {error!r}"[:500])
 
     async def _call(self, kind: str, ending: str, length: float) -> None:
         agent = "clerk" if kind == "conversation" else "patient"
@@ -103,6 +104,7 @@ class _Crowd:
                 ending = await self._talk(client, caller, length)
             else:
                 await asyncio.sleep(length)
+                assert client.closed is None, f"the server ended the call: {client.frames[-2:]}"
                 self._came += caller.arrivals.packets - before
                 self._due += (time.monotonic() - begun) * 50
                 await self._end(client, caller, ending)

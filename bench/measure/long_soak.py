@@ -25,7 +25,7 @@ EVERY = 30.0
 #: The first calls fill what stays filled: this part of the time, and at most so many seconds, count as warm-up.
 WARM_UP, LONGEST_WARM_UP = 0.25, 900.0
 #: Seconds until calls of callers who vanished are given up, and idle threads and sockets are gone.
-SETTLE = 60.0
+SETTLE = 50.0
 
 
 def soak_for(stage: Stage, seconds: float, calls: int, seed: int) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _run(stage: Stage, seconds: float, calls: int, seed: int) -> tuple[Samples, 
             at = time.monotonic() - begun
             if at < seconds:
                 samples.append((at, usage_below(stage.process.pid)))
-                total = sum(used.private for used in samples[-1][1].values())
-                print(f"{at / 60:.1f} min: {total:.1f} MB private in all", file=sys.stderr, flush=True)
+                each = ", ".join(f"{name} {used.private:.1f}" for name, used in sorted(samples[-1][1].items()))
+                print(f"{at / 60:.1f} min, private MB: {each}", file=sys.stderr, flush=True)
         report = msgspec.msgpack.decode(ours.recv_bytes(), type=CrowdReport)
     finally:
         crowd.join(120)
