@@ -67,6 +67,11 @@ picture: tools
 mutants *arguments: tools
     python tests/mutants/run.py {{ arguments }}
 
+# Fuzz what reads packets, offers and candidates, for so many seconds in all; what breaks it is kept in .fuzz/.
+fuzz seconds="60" *arguments:
+    @{{ uv }} sync --frozen --inexact --group dev --group fuzz
+    python tests/fuzz/fuzzing.py --seconds {{ seconds }} {{ arguments }}
+
 # Run a benchmark, bench/<name>.py; without a name, list them.
 bench name="" *arguments:
     @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}
