@@ -82,6 +82,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     turn_secret: str | None = None
     #: Database URL of the records; None: an SQLite file in the data folder.
     store: str | None = None
+    #: Networks beside the public ones that webhooks may go to, such as ``10.1.0.0/16``.
+    webhook_allow: tuple[str, ...] = ()
     #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.
     keep_logs: int | None = None
     #: Days for which recordings are kept on this machine, 0: for ever.

@@ -254,13 +254,17 @@ async def _voice(settings: Settings) -> None:
 async def _records(settings: Settings) -> None:
     from offhook.actors.eraser import Eraser
     from offhook.actors.transcript import run_records as follow_logs
+    from offhook.protocol.webhooks import parse_networks
     from offhook.services.recording_files import RecordingFiles
-    from offhook.services.store import StoreErasures, StoreRecords, open_store
+    from offhook.services.store import StoreErasures, StoreRecords, open_store, tell_webhooks
+    from offhook.services.webhooks import run_webhooks
 
     store = await anyio.to_thread.run_sync(open_store, store_place(settings))
     try:
         async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
-            tasks.start_soon(follow_logs, bus, StoreRecords(store))
+            tasks.start_soon(follow_logs, bus, StoreRecords(store, listener=tell_webhooks))
+            allowed = parse_networks(settings.webhook_allow)
+            tasks.start_soon(partial(run_webhooks, store.outbox(), allowed=allowed))
             files = RecordingFiles(settings.data / "recordings")
             tasks.start_soon(Eraser(bus=bus, erasures=StoreErasures(store), files=files, clock=WallClock()).run)
             _serve(settings)

@@ -21,6 +21,7 @@ from offhook.services.cli.run import run
 from offhook.services.cli.simulate import simulate
 from offhook.services.cli.token import token
 from offhook.services.cli.up import up
+from offhook.services.cli.webhooks import webhooks
 
 #: Exit codes: something failed; the command was written wrongly; Ctrl-C.
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -40,7 +41,7 @@ def offhook() -> None:
     """
 
 
-for command in (up, run, token, keys, calls, replay, dead, agents, doctor, simulate):
+for command in (up, run, token, keys, calls, replay, dead, agents, webhooks, doctor, simulate):
     offhook.add_command(command)
 for command in (export, rebuild, keep):
     calls.add_command(command)

@@ -79,6 +79,30 @@ def store_option(function: Function) -> Function:
     )(function)
 
 
+def _to_networks(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    from offhook.protocol.webhooks import parse_networks
+
+    try:
+        parse_networks(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return texts
+
+
+def webhook_allow_option(function: Function) -> Function:
+    """``--webhook-allow``: inner networks that webhooks may go to."""
+    return click.option(
+        "--webhook-allow",
+        multiple=True,
+        callback=_to_networks,
+        metavar="NETWORK",
+        envvar="OFFHOOK_WEBHOOK_ALLOW",
+        show_envvar=True,
+        help="Network that webhooks may go to beside the public ones, such as 10.1.0.0/16. May be repeated; in the "
+        "variable, with spaces between.",
+    )(function)
+
+
 def http_option(function: Function) -> Function:
     """``--http``: the public address."""
     return click.option(

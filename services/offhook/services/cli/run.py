@@ -15,6 +15,7 @@ from offhook.services.cli.options import (
     require_turn_secret,
     store_option,
     to_address,
+    webhook_allow_option,
 )
 from offhook.services.settings import ROLES, Address, Settings, node_name
 
@@ -42,6 +43,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
     help="Where the api role serves; gateways pass on to it everything that is not signaling.",
 )
 @store_option
+@webhook_allow_option
 @media_options
 @keep_logs_option(None)
 @keep_recordings_option
@@ -60,6 +62,7 @@ def run(
     http: Address,
     api: Address,
     store: str | None,
+    webhook_allow: tuple[str, ...],
     media_address: str | None,
     ice: tuple[str, ...],
     turn_secret: str | None,
@@ -93,6 +96,7 @@ def run(
         http=http,
         api=api,
         store=store,
+        webhook_allow=webhook_allow,
         media_address=media_address,
         agents=agents,
         node=node or node_name(role),

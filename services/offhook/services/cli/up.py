@@ -20,6 +20,7 @@ from offhook.services.cli.options import (
     media_options,
     require_turn_secret,
     store_option,
+    webhook_allow_option,
 )
 from offhook.services.settings import ROLES, Address, Settings, encode_settings
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     help="Use this NATS server. Default: an embedded one, with its files in the data folder.",
 )
 @store_option
+@webhook_allow_option
 @media_options
 @keep_logs_option(30)
 @keep_recordings_option
@@ -47,6 +49,7 @@ def up(
     data: Path,
     nats: str | None,
     store: str | None,
+    webhook_allow: tuple[str, ...],
     media_address: str | None,
     ice: tuple[str, ...],
     turn_secret: str | None,
@@ -74,6 +77,7 @@ def up(
         data=data.absolute(),
         http=http,
         store=store,
+        webhook_allow=webhook_allow,
         media_address=media_address,
         agents=agents and agents.absolute(),
         ice=ice,

@@ -3,10 +3,12 @@
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import BadStoreUrl, read_store_url, store_file
 from offhook.services.store.keys import Keys, open_keys
+from offhook.services.store.outbox import StoreOutbox, tell_webhooks
 from offhook.services.store.records import StoreErasures, StoreRecords
 from offhook.services.store.replies import Replies, Reply, open_replies
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
+from offhook.services.store.webhooks import Webhooks
 
 __all__ = [
     "BadStoreUrl",
@@ -16,11 +18,14 @@ __all__ = [
     "SchemaTooNew",
     "Store",
     "StoreErasures",
+    "StoreOutbox",
     "StoreRecords",
+    "Webhooks",
     "clean",
     "open_keys",
     "open_replies",
     "open_store",
     "read_store_url",
     "store_file",
+    "tell_webhooks",
 ]

@@ -58,6 +58,15 @@ def read_call(connection: Connection, start: str, *, exact: bool) -> CallRecord:
     return read_records(connection, [struct(_find(connection, start, exact=exact), CallSummary)])[0]
 
 
+def read_summaries(connection: Connection, ids: Sequence[str]) -> list[CallSummary]:
+    """The summaries of some calls, as far as there are any."""
+    return (
+        [struct(row, CallSummary) for row in connection.execute(select(calls).where(calls.c.id.in_(ids)))]
+        if ids
+        else []
+    )
+
+
 def read_records(connection: Connection, summaries: Sequence[CallSummary]) -> list[CallRecord]:
     """The records that belong to some summaries, in their order."""
     these = {"calls": [summary.id for summary in summaries]}

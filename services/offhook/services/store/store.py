@@ -14,9 +14,11 @@ from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased, Op
 from offhook.services.store import erasing, reading
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import away, open_engine, transaction
+from offhook.services.store.outbox import StoreOutbox
 from offhook.services.store.projecting import Listener, project
 from offhook.services.store.schema import migrate
 from offhook.services.store.tables import call_log_position, calls
+from offhook.services.store.webhooks import Webhooks
 
 #: Records read at a time for an export.
 EXPORT_SIZE = 200
@@ -148,6 +150,14 @@ class Store:
         """A connection that reads."""
         with away(), self._engine.connect() as connection:
             yield connection
+
+    def webhooks(self) -> Webhooks:
+        """The webhooks in the same database."""
+        return Webhooks(self._engine)
+
+    def outbox(self) -> StoreOutbox:
+        """What those webhooks are to be told."""
+        return StoreOutbox(self._engine)
 
     def close(self) -> None:
         """Close all connections."""
