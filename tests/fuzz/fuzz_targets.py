@@ -32,8 +32,8 @@ from offhook.protocol.recording import (
 from offhook.protocol.rtp import read_packet
 from offhook.protocol.sdp import MAX_CANDIDATES, MAX_MEDIA, check_offer
 from offhook.protocol.stun import check_integrity, read_stun
+from offhook.protocol.telephone_event import KEYS, Digits
 from offhook.services.media.answer import write_answer
-from offhook.services.media.digits import KEYS, Digits
 from offhook.services.media.guard import Guard
 from offhook.services.media.opus import OpusDecoder
 from offhook.services.media.reports import Reports

@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from aiortc.rtp import RtpPacket
 from webrtc_caller import RATE, WebRtcCaller
 
 from offhook.actors.link import AudioLink
@@ -19,6 +21,7 @@ from offhook.actors.ports import MediaPeer, PeerClosed, PeerConnected, PeerFaile
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.speech import EAR_FRAME, EAR_RATE, MOUTH_RATE
+from offhook.protocol.telephone_event import Digits
 from offhook.services.media import AiortcEngine
 from offhook.services.media import peer as peer_module
 
@@ -155,6 +158,56 @@ async def test_a_call_may_be_on_hold_before_it_is_answered(engine: AiortcEngine)
         await caller.accept(await peer.answer(await caller.offer()))
         await caller.wait_heard(50)
         assert level(caller.heard_pcm()) > 50
+
+
+class KeyedCaller(WebRtcCaller):
+    """A caller that takes telephone-events, and keeps the packets it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.packets: list[RtpPacket] = []
+        self._pc.on("track", self._watch)
+
+    async def offer(self) -> str:
+        offer = re.sub(r"(m=audio [^\r]*)", r"\1 110", await super().offer())
+        return offer.replace("a=rtpmap:0 ", "a=rtpmap:110 telephone-event/48000\r\na=rtpmap:0 ", 1)
+
+    def _watch(self, _track: object) -> None:
+        transport = self._pc.getTransceivers()[0].receiver.transport
+        take = transport._handle_rtp_data
+
+        async def keep(data: bytes, arrival_time_ms: int) -> None:
+            self.packets.append(RtpPacket.parse(data))
+            await take(data, arrival_time_ms)
+
+        transport._handle_rtp_data = keep  # type: ignore[method-assign]
+
+
+async def test_keys_are_dialed_to_the_other_side(engine: AiortcEngine) -> None:
+    """Covers H3 on the media side: aiortc's own SRTP and RTP read what we send."""
+    async with KeyedCaller() as caller, engine.open_peer(AudioLink(), echo=False) as peer:
+        assert not peer.dial("1")
+        await caller.accept(await peer.answer(await caller.offer()))
+        await caller.wait_heard(5)
+        assert peer.dial("12")
+        with pytest.raises(ValueError, match="'x'"):
+            peer.dial("x")
+        await caller.wait_heard(55)
+    digits = Digits()
+    keys = [packet for packet in caller.packets if packet.payload_type == 110]
+    assert [key for packet in keys if (key := digits.put(packet.timestamp, packet.payload))] == ["1", "2"]
+    assert [packet.marker for packet in keys] == [1, *[0] * 7] * 2
+    numbers = [packet.sequence_number for packet in caller.packets]
+    assert [(after - before) % 2**16 for before, after in pairwise(numbers)] == [1] * (len(numbers) - 1)
+    # Sound goes on where it stopped, at the time it is then.
+    sound = [packet.timestamp for packet in caller.packets if packet.payload_type != 110]
+    gaps = [(after - before) % 2**32 // 960 for before, after in pairwise(sound)]
+    assert sum(gap >= 9 for gap in gaps) >= 2
+
+
+async def test_a_caller_who_takes_no_keys_gets_none(engine: AiortcEngine) -> None:
+    async with call(engine, AudioLink()) as (_, peer):
+        assert not peer.dial("1")
 
 
 async def test_the_caller_hangs_up(engine: AiortcEngine) -> None:

@@ -1,4 +1,4 @@
-"""Reordering, concealment and decoding of the caller's packets; digits; reports; the codec."""
+"""Reordering, concealment and decoding of the caller's packets; reports; the codec."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from offhook.protocol.speech import EAR_FRAME, EAR_RATE, MOUTH_FRAME, MOUTH_RATE
 from offhook.services.media.av_codec import AvDecoder
-from offhook.services.media.digits import Digits
 from offhook.services.media.encoder import OpusEncoder
 from offhook.services.media.hearing import EvenHearing, Hearing, loudness
 from offhook.services.media.hold import HoldMusic, hold_audio
@@ -153,15 +152,6 @@ def test_any_order_gives_whole_frames_and_no_more_than_sent(order: list[int]) ->
     for number in order:
         ear.put(number)
     assert len(ear.frames) <= 20
-
-
-def test_a_key_is_told_once() -> None:
-    digits = Digits()
-    assert [digits.put(800, bytes([5, end, 0, 160])) for end in (10, 10, 0x8A, 0x8A, 0x8A)] == ["5", *[None] * 4]
-    assert digits.put(1600, bytes([5, 10, 0, 160])) == "5"
-    assert digits.put(2400, bytes([11, 10, 0, 160])) == "#"
-    assert digits.put(3200, bytes([16, 10, 0, 160])) is None
-    assert digits.put(3200, b"\5") is None
 
 
 @pytest.mark.parametrize("rate", [16_000, 24_000])

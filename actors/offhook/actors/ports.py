@@ -168,6 +168,12 @@ class MediaPeer(Protocol):
     def resume(self) -> None:
         """Undo ``hold``."""
 
+    def dial(self, keys: str) -> bool:
+        """Send keys of a telephone (``0-9*#ABCD``) as telephone-events, one after the other, instead of the sound.
+
+        False when the other side takes none, or there is none yet. Raises ``ValueError`` for a key that does not exist.
+        """
+
 
 class Tap(Protocol):
     """Where the packets of a call are copied to. Both methods are called on the packet path: they never wait or raise.

@@ -218,6 +218,10 @@ class SimulatedPeer:
         self._wake()
         self._holding = False
 
+    def dial(self, keys: str) -> bool:
+        """See ``MediaPeer``. A simulated handset takes no keys."""
+        return False
+
     async def _run(self, handset: Handset, answer: str) -> None:
         await handset.wait_accepted(answer)
         await anyio.sleep(SET_UP)

@@ -13,8 +13,8 @@ from offhook.actors.ports import Tap
 from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import Offer
 from offhook.protocol.speech import EAR_RATE
+from offhook.protocol.telephone_event import Digits, Keypad
 from offhook.services.media.codec import open_decoder
-from offhook.services.media.digits import Digits
 from offhook.services.media.hearing import Hearing
 from offhook.services.media.hold import HoldMusic
 from offhook.services.media.reports import Reports
@@ -52,7 +52,15 @@ class CallAudio:
         self._hearing: Hearing | None = None
         self._digits = Digits()
         self._reports = Reports(ssrc)
-        self._speaking = Speaking(offer.opus, ssrc, self._take, send, sent=None if tap is None else self._sent)
+        self._keypad = None if offer.digits is None else Keypad(offer.digits_rate)
+        self._speaking = Speaking(
+            offer.opus,
+            ssrc,
+            self._take,
+            send,
+            sent=None if tap is None else self._sent,
+            keys=None if self._keypad is None or offer.digits is None else (offer.digits, self._keypad.frame),
+        )
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""
@@ -63,6 +71,13 @@ class CallAudio:
     def resume(self) -> None:
         """Undo ``hold``."""
         self._hold = None
+
+    def dial(self, keys: str) -> bool:
+        """Send keys, one after the other; False when the other side takes none. Raises ``ValueError``."""
+        if self._keypad is None or not self._sends:
+            return False
+        self._keypad.press(keys)
+        return True
 
     def rtp(self, packet: RtpPacket) -> None:
         """A packet of the caller. One stream at a time: another SSRC begins anew (RFC 3550 8.2)."""

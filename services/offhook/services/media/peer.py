@@ -137,6 +137,10 @@ class AiortcPeer:
             self._audio.hold()
         self._answered.set()
 
+    def dial(self, keys: str) -> bool:
+        """Send keys, one after the other; False when there is nobody who takes them. Raises ``ValueError``."""
+        return self._audio is not None and self._audio.dial(keys)
+
     # ── what the engine calls ──────────────────────────────────────────────────────────────────────────────────
 
     async def run(self) -> None:

@@ -1,8 +1,8 @@
 """Packets of other lengths than 20 ms made into such: the one case in which a recording is encoded again."""
 
 from offhook.protocol.recording import Packet, parse
-from offhook.services.media.encoder import OpusEncoder
-from offhook.services.media.opus import OpusDecoder
+from offhook.services.media.codec import Encoder, open_decoder, open_encoder
+from offhook.services.media.opus import Decoder
 
 #: Hz at which the sound passes; speech has nothing above it.
 _RATE = 24_000
@@ -15,7 +15,7 @@ class Recoder:
     """The packets of one side. Costs nothing before its first packet."""
 
     def __init__(self) -> None:
-        self._codec: tuple[OpusDecoder, OpusEncoder] | None = None
+        self._codec: tuple[Decoder, Encoder] | None = None
         self._pcm = b""
         #: RTP timestamp of the first sample that waits, and the one that must follow the last.
         self._begin = 0
@@ -24,7 +24,7 @@ class Recoder:
     def recode(self, timestamp: int, payload: bytes) -> tuple[int, list[Packet]]:
         """The units of 20 ms that are complete with this packet, and the RTP timestamp of the first."""
         if self._codec is None:
-            self._codec = OpusDecoder(_RATE), OpusEncoder(_RATE)
+            self._codec = open_decoder(_RATE), open_encoder(_RATE)
         decoder, encoder = self._codec
         if timestamp != self._end or not self._pcm:
             # Less than 20 ms wait for a packet that did not come: they are given up.

@@ -32,13 +32,20 @@ class Speaking:
         send: Callable[[bytes], None],
         *,
         sent: Callable[[int, bytes], None] | None = None,
+        keys: tuple[int, Callable[[], tuple[bool, bytes] | None]] | None = None,
     ) -> None:
-        """``sent`` is told timestamp and payload of each packet."""
+        """``sent`` is told timestamp and payload of each packet of sound.
+
+        ``keys`` are the payload type of telephone-events, and what gives those that take the place of sound.
+        """
         self._payload_type = payload_type
         self._ssrc = ssrc
         self._take = take
         self._send = send
         self._sent = sent
+        self._keys = keys
+        #: When the key that is pressed began, as its packets tell it.
+        self._pressed = 0
         # The lower half, so that the first wrap, where receivers may err about the roll-over counter, is far away.
         self._clock = self._began = secrets.randbits(32)
         self._numbering = Numbering(secrets.randbelow(0x8000), self._clock)
@@ -59,6 +66,9 @@ class Speaking:
     def tick(self, frame: int) -> None:
         """Send the frame that is due; ``frame`` counts all frames of 20 ms, those that were left out too."""
         self._clock = (self._began + frame * TICKS) % 2**32
+        if self._keys is not None and (event := self._keys[1]()) is not None:
+            self._press(self._keys[0], *event)
+            return
         pcm = self._take()
         if pcm is None and self._quiet < MAX_QUIET:
             self._quiet += 1
@@ -80,6 +90,15 @@ class Speaking:
         self._loss = fraction
         if self._encoder is not None:
             self._encoder.expect_loss(fraction)
+
+    def _press(self, payload_type: int, begins: bool, payload: bytes) -> None:
+        """A packet of a key: all of them carry the time at which it was pressed (RFC 4733 2.5.1.2)."""
+        sequence, timestamp = self._numbering.own(self._clock)
+        if begins:
+            self._pressed = timestamp
+        self.packets += 1
+        self.octets += len(payload)
+        self._send(write_header(payload_type, begins, sequence, self._pressed, self._ssrc) + payload)
 
     def _encode(self, pcm: bytes | None) -> bytes:
         if pcm is None or pcm == _SILENCE:
