@@ -17,6 +17,8 @@ def packets(count: int, level: int = 8000) -> list[bytes]:
     time = np.arange(count * MOUTH_FRAME // 2) / MOUTH_RATE
     pcm = (level * np.sin(2 * np.pi * 500 * time)).astype("<i2").tobytes()
     encoder = OpusEncoder(MOUTH_RATE)
+    # As a browser encodes for a network that loses packets: with redundancy.
+    encoder.expect_loss(0.1)
     return [encoder.encode(pcm[i * MOUTH_FRAME : (i + 1) * MOUTH_FRAME]) for i in range(count)]
 
 

@@ -172,3 +172,25 @@ async def test_a_long_delay_is_left_out_not_caught_up_with() -> None:
     assert max(skips) >= 0.5 * 50 - MAX_BEHIND // SLOTS - 3
     run.cancel()
     await asyncio.wait([run])
+
+
+def can_hold_redundancy(packet: bytes) -> bool:
+    """Whether the speech coder made it (RFC 6716 3.1): only its packets repeat the one before."""
+    return packet[0] >> 3 < 16
+
+
+def test_redundancy_is_sent_while_the_caller_reports_loss() -> None:
+    mouth = Mouth()
+    mouth.say = [TONE] * 300
+
+    def speak(reports: list[float]) -> list[bool]:
+        found = []
+        for loss in reports:
+            mouth.speaking.expect_loss(loss)
+            mouth.tick(10)
+            found.append(can_hold_redundancy(mouth.payloads[-1]))
+        return found
+
+    assert speak([0.0, 0.0]) == [False, False]
+    assert speak([0.1, 0.0, 0.0]) == [True, True, True]
+    assert speak([0.0] * 12)[-1] is False

@@ -3,7 +3,6 @@
 import time
 
 from aiortc.clock import current_ntp_time
-from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import (
     AnyRtcpPacket,
     RtcpReceiverInfo,
@@ -11,10 +10,9 @@ from aiortc.rtp import (
     RtcpSenderInfo,
     RtcpSourceInfo,
     RtcpSrPacket,
-    RtpPacket,
 )
 
-from offhook.protocol.rtp import CLOCK
+from offhook.protocol.reception import Reception
 
 CNAME = (1, b"offhook")
 
@@ -25,15 +23,15 @@ class Reports:
     def __init__(self, ssrc: int) -> None:
         self._ssrc = ssrc
         self._caller: int | None = None
-        self._stream = StreamStatistics(CLOCK)
+        self._stream = Reception()
         #: Middle bits of the NTP time in the caller's last report, and when it came.
         self._last_report = (0, 0.0)
 
     def count(self, source: int, sequence: int, timestamp: int) -> None:
         """A media packet of the caller: its SSRC and numbers."""
         if source != self._caller:
-            self._caller, self._stream, self._last_report = source, StreamStatistics(CLOCK), (0, 0.0)
-        self._stream.add(RtpPacket(sequence_number=sequence, timestamp=timestamp))
+            self._caller, self._stream, self._last_report = source, Reception(), (0, 0.0)
+        self._stream.count(sequence, timestamp, time.monotonic())
 
     def note(self, packet: AnyRtcpPacket) -> None:
         """A report of the caller."""
@@ -60,10 +58,10 @@ class Reports:
         return [
             RtcpReceiverInfo(
                 ssrc=self._caller,
-                fraction_lost=min(self._stream.fraction_lost, 255),
-                packets_lost=self._stream.packets_lost,
-                highest_sequence=(self._stream.cycles + (self._stream.max_seq or 0)) % 2**32,
-                jitter=min(self._stream.jitter, 2**32 - 1),
+                fraction_lost=min(int(256 * self._stream.report_loss()), 255),
+                packets_lost=max(-(2**23), min(self._stream.lost, 2**23 - 1)),
+                highest_sequence=self._stream.highest % 2**32,
+                jitter=min(int(self._stream.jitter), 2**32 - 1),
                 lsr=middle,
                 dlsr=min(int((time.monotonic() - came) * 65536), 2**32 - 1) if middle else 0,
             )

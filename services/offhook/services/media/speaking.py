@@ -14,6 +14,9 @@ SILENT_PACKET = b"\xf8\xff\xfe"
 HANGOVER = 3
 #: Frames without a packet to pass on after which silence is sent instead, so that the caller sees we live (0.5 s).
 MAX_QUIET = 25
+#: Of the loss that was expected, the part that is still expected after a report of less; and the least that counts.
+KEPT_LOSS = 0.7
+LEAST_LOSS = 0.01
 _SILENCE = bytes(MOUTH_FRAME)
 
 
@@ -86,10 +89,11 @@ class Speaking:
             self._put(marker, numbers, payload)
 
     def expect_loss(self, fraction: float) -> None:
-        """The caller reports that it loses this part of our packets, 0 to 1."""
-        self._loss = fraction
+        """The caller reports that it lost this part of our packets, 0 to 1. More is believed at once, less slowly."""
+        loss = max(fraction, KEPT_LOSS * self._loss)
+        self._loss = loss if loss >= LEAST_LOSS else 0.0
         if self._encoder is not None:
-            self._encoder.expect_loss(fraction)
+            self._encoder.expect_loss(self._loss)
 
     def _press(self, payload_type: int, begins: bool, payload: bytes) -> None:
         """A packet of a key: all of them carry the time at which it was pressed (RFC 4733 2.5.1.2)."""

@@ -2,7 +2,7 @@
 
 A task per call that sleeps 20 ms costs a timer and a task switch for each packet. Here one timer serves all: the 20 ms
 are cut into a few slots, each call lives in one of them, and the calls of a slot send one after the other. More slots
-spread the work more evenly, fewer wake the process less often.
+spread the work more evenly, fewer wake the process less often: another one is used when the first are filled.
 """
 
 import asyncio
@@ -11,6 +11,8 @@ from collections.abc import Callable
 #: Length of a frame, seconds, and the slots it is cut into.
 FRAME = 0.02
 SLOTS = 4
+#: Calls that fill a slot before another one is opened: as long as there are few, the process is woken less often.
+FILL = 8
 #: A delay up to so many slots (0.1 s) is made up for by sending faster; what is beyond it is left out.
 MAX_BEHIND = 20
 
@@ -32,7 +34,7 @@ class Ticker:
         """Call ``tick`` for each frame until cancelled. Raises what ``tick`` raises."""
         loop = asyncio.get_running_loop()
         member = tick, loop.create_future()
-        slot = min(self._slots, key=len)
+        slot = next((slot for slot in self._slots if len(slot) < FILL), None) or min(self._slots, key=len)
         slot.append(member)
         if not self._running:
             self._running, self._began, self._next = True, loop.time(), 0
