@@ -10,9 +10,11 @@ from typing import Any
 import anyio
 import httpx2
 
-from offhook.actors.ports import AgentNotFound
+from offhook.actors.ports import AgentNotFound, Profile
+from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
-from offhook.services.api import AgentShown, serve_api
+from offhook.protocol.speech import Voice
+from offhook.services.api import Parts, serve_api
 from offhook.services.store import Keys, Replies
 
 KEY = {"Authorization": "Bearer sk_main"}
@@ -61,11 +63,55 @@ class FixedKeys:
 class Tokens:
     """Call tokens that say what they were made for; the agents are ``a`` and ``b``."""
 
-    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, AgentShown]:
+    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, Profile]:
         """See ``CallTokens``."""
-        if agent not in {"a", "b"}:
-            raise AgentNotFound("There is no such agent.")
-        return f"token for {agent} at {origin}", AgentShown(agent, agent.upper())
+        return f"token for {agent} at {origin}", _profile(agent)
+
+
+class Invited:
+    """Sessions that were opened, and calls that are counted, without a bus."""
+
+    def __init__(self) -> None:
+        self.invitations: list[dict[str, Any]] = []
+        self.limits: dict[str, int | None] = {}
+        self.living = 0
+
+    async def invite(
+        self,
+        workspace: str,
+        agent: str,
+        *,
+        variables: dict[str, str],
+        metadata: dict[str, str],
+        origin: str | None,
+        ttl: float,
+    ) -> tuple[str, str]:
+        """See ``Sessions``."""
+        _profile(agent)
+        if self.limits.get(workspace) == 0:
+            raise Refusal(Reason.AT_CAPACITY, "All lines are busy.")
+        self.invitations.append(
+            {"workspace": workspace, "agent": agent, "variables": variables, "metadata": metadata, "origin": origin}
+        )
+        return f"session-{len(self.invitations)}", "token"
+
+    async def active(self, workspace: str) -> int:
+        """See ``Lines``."""
+        return self.living
+
+    async def limit(self, workspace: str) -> int | None:
+        """See ``Lines``."""
+        return self.limits.get(workspace)
+
+    async def set_limit(self, workspace: str, limit: int | None) -> None:
+        """See ``Lines``."""
+        self.limits[workspace] = limit
+
+
+def _profile(agent: str) -> Profile:
+    if agent not in {"a", "b"}:
+        raise AgentNotFound("There is no such agent.")
+    return Profile(agent=agent, version="1", name=agent.upper(), voice=Voice())
 
 
 def no_answers() -> Replies:
@@ -73,9 +119,17 @@ def no_answers() -> Replies:
     raise NotImplementedError
 
 
-def given_nothing() -> dict[str, Any]:
-    """What a server needs beside its store."""
-    return {"keys": FixedKeys, "answers": no_answers, "tokens": Tokens()}
+def parts_for(store: Any, web: Path, **more: Any) -> Parts:
+    """What a server needs."""
+    invited = Invited()
+    given: dict[str, Any] = {
+        "keys": FixedKeys,
+        "answers": no_answers,
+        "tokens": Tokens(),
+        "sessions": invited,
+        "lines": invited,
+    }
+    return Parts(store=store, web_folder=web, **(given | more))
 
 
 @asynccontextmanager
@@ -83,13 +137,12 @@ async def serving_api(
     store: Any, web: Path, *, keys: Keys | None = None, replies: Replies | None = None, **more: Any
 ) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of a server of its own."""
-    given = given_nothing() | more
     if keys is not None:
-        given["keys"] = lambda: keys
+        more["keys"] = lambda: keys
     if replies is not None:
-        given["answers"] = lambda: replies
+        more["answers"] = lambda: replies
     async with anyio.create_task_group() as tasks:
-        port = await tasks.start(partial(serve_api, "127.0.0.1", 0, store=store, web_folder=web, **given))
+        port = await tasks.start(partial(serve_api, "127.0.0.1", 0, parts_for(store, web, **more)))
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             yield client
         tasks.cancel_scope.cancel()

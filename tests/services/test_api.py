@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from api_stage import KEY, given_nothing, serving_api
+from api_stage import KEY, parts_for, serving_api
 
 import offhook.web
 from offhook.protocol.call import LogEntry
@@ -439,5 +439,5 @@ async def test_an_address_that_is_taken_is_an_error(store: Store, web: Path) -> 
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(BaseExceptionGroup) as caught:
-            await serve_api("127.0.0.1", taken.getsockname()[1], store=store, web_folder=web, **given_nothing())
+            await serve_api("127.0.0.1", taken.getsockname()[1], parts_for(store, web))
         assert caught.group_contains(OSError)

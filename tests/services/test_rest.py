@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
-from api_stage import serving_api
+from api_stage import Invited, serving_api
 from test_api import check_problem
 
 import offhook.web
@@ -158,6 +158,53 @@ async def test_a_call_token_of_a_secret_key_may_be_bound_to_a_page(stage: Stage)
     assert problem["pointer"] == "/agent_id"
     body["origin"] = "null"
     check_problem(await stage.ask("POST", "/v1/call-tokens", json=body), 422, "invalid_field")
+
+
+# ── sessions and lines ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_session_is_started(opened: tuple[Store, Keys, Replies]) -> None:
+    """Covers S1."""
+    invited = Invited()
+    async with staged(opened, sessions=invited, lines=invited) as stage:
+        body = {"agent_id": "a", "context": {"name": "Ann", "cart": [1, None, {"a": "b"}], "age": 7}}
+        answer = await stage.ask("POST", "/voice/start", json=body)
+        port = stage.client.base_url.port
+        assert answer.json() == {
+            "session_id": "session-1",
+            "token": "token",
+            "websocket_url": f"ws://127.0.0.1:{port}/ws/session-1",
+        }
+        variables = {"name": "Ann", "cart": '[1,null,{"a":"b"}]', "age": "7"}
+        assert invited.invitations == [
+            {"workspace": "main", "agent": "a", "variables": variables, "metadata": {}, "origin": None}
+        ]
+        for wrong, pointer in (
+            ({}, "/agent_id"),
+            ({"agent_id": "a", "context": {"x": "y" * 2049}}, "/context/x"),
+            ({"agent_id": "a", "context": {str(n): n for n in range(65)}}, "/context"),
+            ({"agent_id": "a", "context": []}, "/context"),
+            ({"agent_id": "a", "origin": "shop"}, "/origin"),
+        ):
+            problem = check_problem(await stage.ask("POST", "/voice/start", json=wrong), 422, "invalid_field")
+            assert problem["pointer"] == pointer
+        check_problem(await stage.ask("POST", "/voice/start", json={"agent_id": "x"}), 404, "agent_not_found")
+        check_problem(
+            await stage.ask("POST", "/voice/start", stage.publishable(), json=body), 403, "secret_key_required"
+        )
+
+
+async def test_a_workspace_has_so_many_lines(opened: tuple[Store, Keys, Replies]) -> None:
+    """Covers R4."""
+    invited = Invited()
+    async with staged(opened, sessions=invited, lines=invited) as stage:
+        shown = {"id": "main", "max_calls": None, "active_calls": 0}
+        assert (await stage.ask("GET", "/v1/workspace")).json() == shown
+        changed = await stage.ask("PATCH", "/v1/workspace", json={"max_calls": 0})
+        assert changed.json()["max_calls"] == 0
+        check_problem(await stage.ask("POST", "/voice/start", json={"agent_id": "a"}), 503, "at_capacity")
+        for wrong in ({}, {"max_calls": -1}, {"max_calls": "1"}, {"max_calls": 1, "id": "other"}):
+            check_problem(await stage.ask("PATCH", "/v1/workspace", json=wrong), 422, "invalid_field")
 
 
 # ── rates ──────────────────────────────────────────────────────────────────────────────────────────────────────────

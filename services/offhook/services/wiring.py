@@ -23,7 +23,6 @@ from offhook.services.lifetime import wait_stopped
 from offhook.services.settings import BadSetup, Settings, recordings_folder, signal_ready
 
 if TYPE_CHECKING:
-    from offhook.services.api import AgentShown
     from offhook.services.store import Keys, Replies, Store
     from offhook.services.tokens import Workspace
 
@@ -130,23 +129,6 @@ class Late(Generic[T]):
         """Let go of it."""
         if self._opened is not None:
             self._close(self._opened)
-
-
-class WorkspaceTokens:
-    """Call tokens of the workspace."""
-
-    def __init__(self, workspace: "Workspace", agents: Agents) -> None:
-        self._workspace = workspace
-        self._agents = agents
-
-    def mint(self, agent: str, *, origin: str | None, ttl: float) -> "tuple[str, AgentShown]":
-        """See ``CallTokens``."""
-        from offhook.services.api import AgentShown
-        from offhook.services.tokens import mint_token
-
-        profile = self._agents.profile(agent)
-        token = mint_token(self._workspace, agent=profile.agent, origin=origin, ttl=ttl)
-        return token, AgentShown(profile.agent, profile.name)
 
 
 def run_gateway(settings: Settings) -> None:
@@ -278,9 +260,9 @@ async def _records(settings: Settings) -> None:
 
 async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
-    from offhook.services.api import serve_api
+    from offhook.services.api import Parts, serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.tokens import mint_token, open_workspace
+    from offhook.services.tokens import CallTokens, Lines, Sessions, mint_token, open_workspace
     from offhook.web import FOLDER
 
     workspace = open_workspace(settings.data)
@@ -290,24 +272,22 @@ async def _api(settings: Settings) -> None:
     keys = Late(partial(_open_keys, settings, workspace), lambda opened: opened.close())
     answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
     try:
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(
-                partial(
-                    serve_api,
-                    settings.api.host,
-                    settings.api.port,
-                    store=history,
-                    keys=keys,
-                    answers=answers,
-                    tokens=WorkspaceTokens(workspace, agents),
-                    web_folder=FOLDER,
-                    ice_servers=lambda: ice_servers(
-                        settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()
-                    ),
-                    mint=lambda: (mint_token(workspace, agent=demo.agent), {"id": demo.agent, "name": demo.name}),
-                    websocket_path=SIGNALING_PATH,
-                )
+        async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
+            parts = Parts(
+                store=history,
+                keys=keys,
+                answers=answers,
+                tokens=CallTokens(workspace, agents),
+                sessions=Sessions(workspace, agents, bus),
+                lines=Lines(bus),
+                web_folder=FOLDER,
+                ice_servers=lambda: ice_servers(
+                    settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()
+                ),
+                mint=lambda: (mint_token(workspace, agent=demo.agent), {"id": demo.agent, "name": demo.name}),
+                websocket_path=SIGNALING_PATH,
             )
+            await tasks.start(partial(serve_api, settings.api.host, settings.api.port, parts))
             _serve(settings)
             tasks.start_soon(anyio.to_thread.run_sync, history.open)
             await wait_stopped()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 
@@ -17,38 +18,53 @@ from offhook.services.api.openapi import describe
 from offhook.services.api.pages import Pages
 from offhook.services.api.problems import answer_problem
 from offhook.services.api.route import Route
+from offhook.services.api.voice import Sessions, Voice
+from offhook.services.api.workspace import Lines, WorkspaceResource
 
 #: Works on the database at one time.
 WORKERS = 4
 
 
-class Application:
-    """The resources, with what they need."""
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the resources need."""
 
-    def __init__(
-        self,
-        *,
-        store: CallHistory,
-        keys: Callable[[], KeyRing],
-        answers: Callable[[], Answers],
-        tokens: CallTokens,
-        web_folder: Path,
-        mint: Mint | None,
-        ice_servers: IceServers,
-        websocket_path: str,
-        tokens_per_minute: int,
-        rates: Rates,
-    ) -> None:
+    store: CallHistory
+    #: Keys, and answers that are given again; opened when first needed, from any thread.
+    keys: Callable[[], KeyRing]
+    answers: Callable[[], Answers]
+    #: What makes call tokens, opens sessions and counts calls.
+    tokens: CallTokens
+    sessions: Sessions
+    lines: Lines
+    web_folder: Path
+    #: Gives the demo's call tokens; None: there is no demo.
+    mint: Mint | None = None
+    #: The STUN and TURN servers that go with a call token.
+    ice_servers: IceServers = tuple
+    #: Where the same host takes signaling.
+    websocket_path: str = "/ws"
+    tokens_per_minute: int = 120
+    rates: Rates = Rates()
+
+
+class Application:
+    """The resources, each in its place."""
+
+    def __init__(self, parts: Parts) -> None:
         in_thread = Threads(WORKERS)
+        ice_servers, path = parts.ice_servers, parts.websocket_path
         self.routes: list[Route] = [
-            *Calls(store, in_thread).routes(),
-            *CallTokensResource(tokens, keys, ice_servers, websocket_path, in_thread).routes(),
-            *KeysResource(keys, in_thread).routes(),
+            *Voice(parts.sessions).routes(),
+            *Calls(parts.store, in_thread).routes(),
+            *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),
+            *KeysResource(parts.keys, in_thread).routes(),
+            *WorkspaceResource(parts.lines).routes(),
         ]
-        dispatch = Dispatch(Access(lambda text: keys().find(text), in_thread, rates), answers, in_thread)
+        access = Access(lambda text: parts.keys().find(text), in_thread, parts.rates)
+        dispatch = Dispatch(access, parts.answers, in_thread)
         self._handlers: list[HTTPRouteHandler] = [
-            *Pages(web_folder).handlers(),
-            *Demo(mint, ice_servers, websocket_path, tokens_per_minute).handlers(),
+            *Pages(parts.web_folder).handlers(),
+            *Demo(parts.mint, ice_servers, path, parts.tokens_per_minute).handlers(),
             get("/v1/openapi.json", sync_to_thread=False)(self.show_document),
             *map(dispatch.handler, self.routes),
         ]

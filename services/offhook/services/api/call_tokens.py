@@ -8,6 +8,7 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from offhook.actors.ports import Profile
 from offhook.protocol.errors import Reason
 from offhook.protocol.ice import IceServer
 from offhook.protocol.origins import normal_origin
@@ -37,8 +38,11 @@ class AgentShown(msgspec.Struct, frozen=True):
 class CallTokens(Protocol):
     """Where call tokens are made."""
 
-    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, AgentShown]:
-        """A token for one call of ``agent``, from a page of ``origin`` if it is given. Raises ``AgentNotFound``."""
+    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, Profile]:
+        """A token for one call of ``agent``, from a page of ``origin`` if it is given, and whom it is with.
+
+        Raises ``AgentNotFound``.
+        """
 
 
 class CallTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,8 +99,8 @@ class CallTokensResource:
         if origin is not None:
             origin = checked_origin(origin)
         url = socket_base(ask.request) + self._websocket_path
-        token, agent = self._tokens.mint(ask.body.agent_id, origin=origin, ttl=TTL)
-        return CallToken(token, TTL, agent, url, self._ice_servers())
+        token, profile = self._tokens.mint(ask.body.agent_id, origin=origin, ttl=TTL)
+        return CallToken(token, TTL, AgentShown(profile.agent, profile.name), url, self._ice_servers())
 
 
 async def spend_quota(ring: KeyRing, ask: Ask[Nothing, CallTokenRequest], in_thread: Threads) -> None:

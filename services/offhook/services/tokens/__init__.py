@@ -1,11 +1,15 @@
 """The workspace's identity and the call tokens signed with it."""
 
 from offhook.services.tokens.grants import INVALID, Grant, mint_token, verify_token
+from offhook.services.tokens.sessions import CallTokens, Lines, Sessions
 from offhook.services.tokens.workspace import SigningKey, Workspace, WorkspaceUnreadable, is_secret_key, open_workspace
 
 __all__ = [
     "INVALID",
+    "CallTokens",
     "Grant",
+    "Lines",
+    "Sessions",
     "SigningKey",
     "Workspace",
     "WorkspaceUnreadable",
