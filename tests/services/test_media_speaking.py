@@ -47,6 +47,21 @@ def distances(packets: list[RtpPacket]) -> list[tuple[int, int]]:
     return [(ahead(b[2], a[2]), ahead(b[3], a[3], 32)) for a, b in pairwise(packets)]
 
 
+def test_ready_packets_go_out_as_they_are_and_speech_goes_on_after_them() -> None:
+    mouth = Mouth()
+    music = iter([b"\x01", b"\x02", b"\x03"])
+    mouth.tick(2)
+    mouth.speaking.play(lambda: next(music))
+    mouth.say = [TONE] * 2
+    mouth.tick(3)
+    assert mouth.payloads[2:] == [b"\x01", b"\x02", b"\x03"]
+    assert mouth.speaking._encoder is None, "something was encoded"
+    mouth.speaking.play(None)
+    mouth.tick(2)
+    assert not mouth.say and len(mouth.sent) == 7
+    assert distances(mouth.sent) == [(1, TICKS)] * 6
+
+
 def test_each_frame_has_a_packet_and_the_first_is_marked() -> None:
     mouth = Mouth()
     mouth.say = [TONE] * 3

@@ -200,7 +200,7 @@ async def _gateway(settings: Settings) -> None:
 
 async def _voice(settings: Settings) -> None:
     from offhook.actors.voice import VoiceNode
-    from offhook.services.media import AiortcEngine, FileRecorder
+    from offhook.services.media import AiortcEngine, FileRecorder, hold_packets
     from offhook.services.speech import EndpointDetector, open_recognizer, open_synthesizer
 
     async with (
@@ -223,6 +223,8 @@ async def _voice(settings: Settings) -> None:
             recorder=recorder,
         )
         tasks.start_soon(recorder.run)
+        # Before the first hold, so that no call waits for it.
+        tasks.start_soon(anyio.to_thread.run_sync, hold_packets)
         await _start(tasks, node.run)
         _serve(settings)
         await wait_stopped({"datagrams dropped": engine.dropped})

@@ -55,6 +55,44 @@ def calls(ctx: click.Context, data: Path, store: str | None, limit: int, wanted:
         click.echo(list_calls(data, store=store, limit=limit, wanted=wanted(time.time()), as_json=as_json))
 
 
+def _give_order(order: str, place: Place, call: str, nats: str | None) -> None:
+    import anyio
+
+    from offhook.services.cli.operating_calls import order_call
+
+    click.echo(anyio.run(partial(order_call, place.data, nats, call, order, store=place.store)))
+
+
+@calls.command()
+@click.argument("call", metavar="ID")
+@own_place
+@nats_option
+@click.pass_obj
+def hold(place: Place, call: str, own_data: Path | None, own_store: str | None, nats: str | None) -> None:
+    """Put the caller of a call on hold: it hears hold audio, the agent hears nothing, the page shows it."""
+    _give_order("hold", place.or_own(own_data, own_store), call, nats)
+
+
+@calls.command()
+@click.argument("call", metavar="ID")
+@own_place
+@nats_option
+@click.pass_obj
+def resume(place: Place, call: str, own_data: Path | None, own_store: str | None, nats: str | None) -> None:
+    """Take the caller of a call off hold: agent and caller go on."""
+    _give_order("resume", place.or_own(own_data, own_store), call, nats)
+
+
+@calls.command()
+@click.argument("call", metavar="ID")
+@own_place
+@nats_option
+@click.pass_obj
+def end(place: Place, call: str, own_data: Path | None, own_store: str | None, nats: str | None) -> None:
+    """End a call that goes on; the caller is told, and what was said is kept."""
+    _give_order("end", place.or_own(own_data, own_store), call, nats)
+
+
 @calls.command()
 @click.argument("call", metavar="ID")
 @own_place

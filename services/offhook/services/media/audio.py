@@ -66,11 +66,13 @@ class CallAudio:
         """Play hold audio instead of the link; what the caller says is not passed on."""
         if self._hold is None:
             self._hold = HoldMusic()
+            self._speaking.play(self._hold.take)
             self._hearing = None
 
     def resume(self) -> None:
         """Undo ``hold``."""
         self._hold = None
+        self._speaking.play(None)
 
     def dial(self, keys: str) -> bool:
         """Send keys, one after the other; False when the other side takes none. Raises ``ValueError``."""
@@ -136,6 +138,4 @@ class CallAudio:
             self._tap.sent(timestamp, payload)
 
     def _take(self) -> bytes | None:
-        if self._hold is not None:
-            return self._hold.take()
         return None if self._link is None else self._link.take()
