@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,10 +55,10 @@ LOUDNESS_RATE = 50
 
 def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp_path: Path) -> None:
     """Covers G1-G7, G9, A2, A3, R2, W5, W6."""
-    microphone = _speak(tmp_path)
+    microphone = speak_script(tmp_path)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=_chromium(),
+            executable_path=chromium(),
             args=[*CHROMIUM, f"--use-file-for-fake-audio-capture={microphone}%noloop"],
         )
         page = browser.new_page()
@@ -65,11 +66,11 @@ def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.goto(product.url)
         page.click("#start")
-        _record_sound(page)
-        _wait_until(page, "document.querySelector('#state').textContent.includes('ended')", seconds=90)
+        record_sound(page)
+        wait_until(page, "document.querySelector('#state').textContent.includes('ended')", seconds=90)
         call = page.evaluate("window.offhookCall.sessionId")
         shown = page.inner_text("#lines")
-        heard = _recorded_sound(page)
+        heard = recorded_sound(page)
         browser.close()
 
     record = product.record(call)
@@ -95,17 +96,17 @@ def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp
     _compare(heard, agent)
 
 
-def _chromium() -> str:
+def chromium() -> str:
     found = shutil.which("chromium")
     assert found, "Chromium is missing: apt-get install chromium, or run the tests with `just test`"
     return found
 
 
-def _speak(folder: Path) -> Path:
+def speak_script(folder: Path, script: Sequence[tuple[float, str]] = SCRIPT) -> Path:
     """The caller's side of the call as a sound file."""
     pieces: list[bytes] = []
     rate = 16_000
-    for silence, text in SCRIPT:
+    for silence, text in script:
         spoken = folder / "sentence.wav"
         subprocess.run(["flite", "-voice", "slt", "-t", text, "-o", str(spoken)], check=True)
         with wave.open(str(spoken)) as sound:
@@ -121,7 +122,7 @@ def _speak(folder: Path) -> Path:
     return file
 
 
-def _wait_until(page: Page, condition: str, *, seconds: float) -> None:
+def wait_until(page: Page, condition: str, *, seconds: float) -> None:
     """Playwright's own waiting needs eval in the page, which the page's security policy forbids."""
     for _ in range(int(seconds * 10)):
         if page.evaluate(condition):
@@ -130,11 +131,12 @@ def _wait_until(page: Page, condition: str, *, seconds: float) -> None:
     raise AssertionError(f"not within {seconds} s: {condition}; the page shows {page.inner_text('main')!r}")
 
 
-def _record_sound(page: Page) -> None:
-    _wait_until(page, "window.offhookCall?.remoteStream?.getAudioTracks().length > 0", seconds=20)
+def record_sound(page: Page, stream: str = "window.offhookCall?.remoteStream") -> None:
+    wait_until(page, f"{stream}?.getAudioTracks().length > 0", seconds=20)
+    page.evaluate(f"() => {{ window.toRecord = {stream}; }}")
     page.evaluate(
         """() => {
-            const recorder = new MediaRecorder(window.offhookCall.remoteStream);
+            const recorder = new MediaRecorder(window.toRecord);
             window.recorded = [];
             recorder.ondataavailable = (event) => window.recorded.push(event.data);
             window.recordedAll = new Promise((done) => { recorder.onstop = done; });
@@ -144,7 +146,7 @@ def _record_sound(page: Page) -> None:
     )
 
 
-def _recorded_sound(page: Page) -> Samples:
+def recorded_sound(page: Page) -> Samples:
     """What arrived in the page, mono at ``MOUTH_RATE``."""
     encoded = page.evaluate(
         """async () => {
