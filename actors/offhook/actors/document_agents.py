@@ -12,6 +12,7 @@ import msgspec
 from offhook.actors.flow_brain import EchoBrain, FlowBrain
 from offhook.actors.ports import AgentNotFound, Brain, Clock, Profile, Toolbox, ToolFailed
 from offhook.protocol.agent import AgentDocument, DocumentError, Echo, Problem, load_agent
+from offhook.protocol.agent.analysis import AnalysisWanted
 from offhook.protocol.agent.document import DAYS, variants
 from offhook.protocol.agent.problems import line_of, locate
 
@@ -70,6 +71,13 @@ class DocumentAgents:
             recorded=found.recording.on,
             consent=found.recording.consent,
         )
+
+    def analysis(self, agent: str, version: str | None = None) -> AnalysisWanted | None:
+        """What to find out about a call of an agent; of a version that is not here, what its present one asks."""
+        try:
+            return self.document(agent, version).analysis
+        except AgentNotFound:
+            return self.analysis(agent) if version is not None else None
 
     def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:
         """A brain for one call. Raises ``AgentNotFound``."""

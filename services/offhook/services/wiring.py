@@ -23,6 +23,7 @@ from offhook.services.lifetime import wait_stopped
 from offhook.services.settings import BadSetup, Settings, recordings_folder, signal_ready
 
 if TYPE_CHECKING:
+    from offhook.actors.document_agents import DocumentAgents
     from offhook.services.store import Keys, Replies, Store
     from offhook.services.tokens import Workspace
 
@@ -239,14 +240,18 @@ async def _records(settings: Settings) -> None:
     from offhook.actors.eraser import Eraser
     from offhook.actors.transcript import run_records as follow_logs
     from offhook.protocol.webhooks import parse_networks
+    from offhook.services.analysis import run_analyses
     from offhook.services.recording_files import RecordingFiles
-    from offhook.services.store import StoreErasures, StoreRecords, open_store, tell_webhooks
+    from offhook.services.store import StoreErasures, StoreRecords, open_store, tell_webhooks, want_analyses
     from offhook.services.webhooks import run_webhooks
 
     store = await anyio.to_thread.run_sync(open_store, store_place(settings))
     try:
         async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
-            tasks.start_soon(follow_logs, bus, StoreRecords(store, listener=tell_webhooks))
+            agents = _open_agents(settings)
+            analyses = want_analyses(lambda agent, version: agents.analysis(agent, version) is not None)
+            tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=(tell_webhooks, analyses)))
+            tasks.start_soon(run_analyses, store.analyses(), agents.analysis)
             allowed = parse_networks(settings.webhook_allow)
             tasks.start_soon(partial(run_webhooks, store.outbox(), allowed=allowed))
             files = RecordingFiles(settings.data / "recordings")
@@ -315,7 +320,7 @@ def store_place(settings: Settings) -> str | Path:
     return settings.store or settings.data / "offhook.db"
 
 
-def _open_agents(settings: Settings) -> Agents:
+def _open_agents(settings: Settings) -> "DocumentAgents":
     from offhook.services.agents import open_agents
 
     return open_agents(settings.agents or settings.data / "agents", clock=WallClock())

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from offhook.protocol.agent.analysis import AnalysisWanted
 from offhook.protocol.speech import Voice
 
 #: One spoken text, or several of the same meaning that are used in turn.
@@ -224,6 +225,8 @@ class AgentDocument(_Strict, frozen=True, kw_only=True):
     recording: Recording = Recording()
     #: Variables a call may bring, with what stands for them when it does not.
     variables: dict[str, str] = {}
+    #: What to find out about its calls once they have ended.
+    analysis: AnalysisWanted | None = None
     opening: Opening = Opening()
     repair: Repair = Repair()
     tools: dict[str, ToolDeclaration] = {}

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from offhook.protocol.call import CallState, EndReason, Recording
 from offhook.protocol.messages import DeadLetter
-from offhook.protocol.record import CallRecord, CallSummary
+from offhook.protocol.record import Analysis, CallRecord, CallSummary
 
 #: Characters of an id that are shown in a list; enough to name one call of many.
 SHORT_ID = 8
@@ -83,6 +83,8 @@ def render_call(
     if record.states:
         parts += [Text("\nStates", style="bold"), _indent(_states(record))]
     parts += [Text("\nTranscript", style="bold"), _indent(_transcript(record))]
+    if record.analysis is not None:
+        parts += [Text("\nAnalysis", style="bold"), _indent(_analysis(record.analysis))]
     return Group(*parts)
 
 
@@ -177,6 +179,17 @@ def _states(record: CallRecord) -> Table:
         )
         for entered in record.states
     )
+
+
+def _analysis(analysis: Analysis) -> Table:
+    rows = [
+        ("State", analysis.state),
+        ("Summary", analysis.summary or ""),
+        ("Outcome", analysis.outcome or ""),
+        *((f"field {name}", "" if value is None else str(value)) for name, value in sorted(analysis.fields.items())),
+        ("Error", analysis.error or ""),
+    ]
+    return _grid((Text(plain(name), style="dim"), Text(plain(value))) for name, value in rows if value)
 
 
 def _transcript(record: CallRecord) -> RenderableType:

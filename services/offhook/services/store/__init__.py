@@ -1,5 +1,6 @@
 """Records of calls in SQLite or PostgreSQL."""
 
+from offhook.services.store.analyses import StoreAnalyses, want_analyses
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import BadStoreUrl, read_store_url, store_file
 from offhook.services.store.keys import Keys, open_keys
@@ -17,6 +18,7 @@ __all__ = [
     "Reply",
     "SchemaTooNew",
     "Store",
+    "StoreAnalyses",
     "StoreErasures",
     "StoreOutbox",
     "StoreRecords",
@@ -28,4 +30,5 @@ __all__ = [
     "read_store_url",
     "store_file",
     "tell_webhooks",
+    "want_analyses",
 ]

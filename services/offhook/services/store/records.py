@@ -6,10 +6,11 @@ from functools import partial
 from typing import TypeVar
 
 import anyio
+from sqlalchemy import Connection
 
 from offhook.protocol.call import LogEntry
 from offhook.protocol.record import OpenErasure, RecordsAway
-from offhook.services.store.projecting import Listener
+from offhook.services.store.projecting import Listener, Taken
 from offhook.services.store.store import Store
 
 log = logging.getLogger("offhook.records")
@@ -20,18 +21,22 @@ T = TypeVar("T")
 class StoreRecords:
     """Writes entries to a store, one transaction at a time: SQLite has one writer, and the order of a call is kept."""
 
-    def __init__(self, store: Store, *, listener: Listener | None = None) -> None:
+    def __init__(self, store: Store, *, listeners: Sequence[Listener] = ()) -> None:
         self._store = store
-        self._listener = listener
+        self._listeners = listeners
         self._thread = anyio.CapacityLimiter(1)
 
     async def project(self, entry: LogEntry, *, over_gap: bool = False) -> bool:
         """Take an entry into its record. Raises ``OutOfOrder``, ``RecordsAway``."""
-        return await self._write(partial(self._store.project, entry, over_gap=over_gap, listener=self._listener))
+        return await self._write(partial(self._store.project, entry, over_gap=over_gap, listener=self._tell))
 
     async def project_all(self, entries: Sequence[LogEntry]) -> int:
         """Take entries in one transaction. Raises ``OutOfOrder``, ``RecordsAway``."""
-        return await self._write(partial(self._store.project_all, entries, listener=self._listener))
+        return await self._write(partial(self._store.project_all, entries, listener=self._tell))
+
+    def _tell(self, connection: Connection, taken: list[Taken]) -> None:
+        for listener in self._listeners:
+            listener(connection, taken)
 
     async def _write(self, work: Callable[[], T]) -> T:
         try:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, delete, select
 from offhook.protocol.call import LogEntry
 from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased, OpenErasure
 from offhook.services.store import erasing, reading
+from offhook.services.store.analyses import StoreAnalyses
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import away, open_engine, transaction
 from offhook.services.store.outbox import StoreOutbox
@@ -154,6 +155,10 @@ class Store:
     def webhooks(self) -> Webhooks:
         """The webhooks in the same database."""
         return Webhooks(self._engine)
+
+    def analyses(self) -> StoreAnalyses:
+        """The analyses of its calls."""
+        return StoreAnalyses(self._engine)
 
     def outbox(self) -> StoreOutbox:
         """What those webhooks are to be told."""

@@ -1,0 +1,119 @@
+"""Analyses of ended calls in the database: which are to be made, and what came of them. Synchronous."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from offhook.protocol.analysis import Findings, wait_after_failure
+from offhook.protocol.call import CallState
+from offhook.protocol.record import CallRecord
+from offhook.protocol.webhooks import Told
+from offhook.services.store.cleaning import clean_value
+from offhook.services.store.engine import away, transaction
+from offhook.services.store.outbox import write_messages
+from offhook.services.store.projecting import Listener, Taken
+from offhook.services.store.reading import read_records, read_summaries
+from offhook.services.store.tables import call_analyses
+
+#: Seconds for which an analysis that is being made belongs to whoever took it.
+CLAIM = 180.0
+#: Whether the document of an agent, in a version, asks for an analysis.
+Wants = Callable[[str, str], bool]
+
+
+class DueAnalysis(msgspec.Struct, frozen=True, kw_only=True):
+    """An analysis to be made now."""
+
+    record: CallRecord
+    attempts: int
+
+
+def want_analyses(wants: Wants) -> Listener:
+    """A listener that notes which ended calls are to be analysed; those in which somebody spoke."""
+
+    def listen(connection: Connection, taken: list[Taken]) -> None:
+        ended = [one for one in taken if _ended(one)]
+        offers = {one.entry.call: (one, one.gained.progress.call.offer) for one in ended}
+        wanted = {call: found for call, found in offers.items() if found[1] and wants(found[1].agent, found[1].version)}
+        if not wanted:
+            return
+        query = select(call_analyses.c.call).where(call_analyses.c.call.in_(wanted))
+        known = set(connection.execute(query).scalars())
+        rows = [
+            {
+                "call": call, "agent": offer.agent, "version": offer.version, "workspace": offer.workspace,
+                "state": "pending", "attempts": 0, "next_at": one.entry.at, "fields": {},
+            }
+            for call, (one, offer) in wanted.items() if call not in known and offer is not None
+        ]  # fmt: skip
+        if rows:
+            connection.execute(insert(call_analyses), rows)
+
+    return listen
+
+
+def _ended(taken: Taken) -> bool:
+    entered = taken.gained.entered
+    return entered is not None and entered.state is CallState.ENDED and taken.gained.progress.call.lines > 0
+
+
+class StoreAnalyses:
+    """The ``Analyses`` port. Every method raises ``RecordsAway`` when the database cannot be reached."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def take_due(self, *, now: float, limit: int) -> list[DueAnalysis]:
+        """Analyses to be made now. They are not given out again for ``CLAIM`` seconds."""
+        query = (
+            select(call_analyses.c.call, call_analyses.c.attempts)
+            .where(call_analyses.c.state == "pending", call_analyses.c.next_at <= now)
+            .order_by(call_analyses.c.next_at)
+            .limit(limit)
+        )
+        with away():
+            with self._engine.connect() as connection:
+                if connection.execute(query.limit(1)).first() is None:
+                    return []
+            with transaction(self._engine) as connection:
+                rows = {row.call: row.attempts for row in connection.execute(query.with_for_update(skip_locked=True))}
+                here = call_analyses.c.call.in_(rows)
+                connection.execute(update(call_analyses).where(here).values(next_at=now + CLAIM))
+                records = read_records(connection, read_summaries(connection, list(rows)))
+        return [DueAnalysis(record=record, attempts=rows[record.id]) for record in records]
+
+    def finish(self, call: str, findings: Findings, *, now: float) -> None:
+        """Keep what was found, and tell webhooks in the same transaction."""
+        values: dict[str, Any] = clean_value(msgspec.to_builtins(findings))
+        self._write(call, {**values, "state": "done", "error": None, "done_at": now}, now=now)
+
+    def fail(self, call: str, error: str, *, attempts: int, now: float, final: bool = False) -> None:
+        """Note a failed attempt; it is made again after a while, unless it was the last (or ``final``)."""
+        wait = None if final else wait_after_failure(attempts)
+        values: dict[str, Any] = {"attempts": attempts, "error": clean_value(error)[:500]}
+        if wait is None:
+            values |= {"state": "failed", "done_at": now}
+        else:
+            values |= {"next_at": now + wait}
+        self._write(call, values, now=now)
+
+    def _write(self, call: str, values: dict[str, Any], *, now: float) -> None:
+        with away(), transaction(self._engine) as connection:
+            # An analysis that is done stays as it is; of a call that was erased nothing is written any more.
+            here = (call_analyses.c.call == call) & (call_analyses.c.state == "pending")
+            if not connection.execute(update(call_analyses).where(here).values(values)).rowcount:
+                return
+            if values.get("state") == "done":
+                for record in read_records(connection, read_summaries(connection, [call])):
+                    write_messages(connection, [_told(record, now)])
+
+
+def _told(record: CallRecord, now: float) -> Told:
+    summary = msgspec.to_builtins(record)
+    del summary["states"], summary["transcript"]
+    return Told(
+        event="analysis.done", call=record.id, workspace=record.workspace or "", at=now,
+        data={"call": summary, "analysis": summary.pop("analysis")}, mark="analysis",
+    )  # fmt: skip

@@ -1,0 +1,125 @@
+"""Analyses of ended calls: pending, then done or failed; the model is a stand-in on this machine."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import anyio
+import msgspec
+import pytest
+from test_store_search import log_of
+from webhook_receiver import open_receiver
+
+from offhook.protocol.agent.analysis import AnalysisWanted, ByModel, ByRules, ModelField, OutcomeRule
+from offhook.protocol.analysis import Findings
+from offhook.protocol.record import Analysis
+from offhook.services.analysis import run_analyses
+from offhook.services.store import Store, open_store, want_analyses
+
+pytestmark = pytest.mark.anyio
+
+RULES = ByRules(outcomes=(OutcomeRule("polite", "please"),), otherwise="curt")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    place = str(tmp_path / "offhook.db")
+    if request.param == "postgresql":
+        place = request.getfixturevalue("postgres").new_database()
+    store = open_store(place)
+    yield store
+    store.close()
+
+
+def keep(store: Store, *spoken: str, call: str = "1", agent: str = "a") -> None:
+    listener = want_analyses(lambda agent, version: (agent, version) == ("a", "1"))
+    store.project_all(log_of(call, *spoken, agent=agent), listener=listener)
+    for entry in log_of(call, *spoken, agent=agent):
+        store.project(entry, listener=listener)
+
+
+async def analysed(store: Store, wanted: AnalysisWanted | None, until: Callable[[Analysis], bool]) -> Analysis:
+    found: Analysis | None = None
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_analyses, store.analyses(), lambda agent, version: wanted)
+            while found is None or not until(found):
+                await anyio.sleep(0.02)
+                found = store.call("1").analysis
+            tasks.cancel_scope.cancel()
+    assert found is not None
+    return found
+
+
+async def test_rules_look_over_a_call_that_has_ended(store: Store) -> None:
+    hook = store.webhooks().create("main", "https://a.example/", ["analysis.done"], now=0.0)
+    keep(store, "Roses, please")
+    assert store.call("1").analysis == Analysis(state="pending")
+    found = await analysed(store, RULES, lambda analysis: analysis.state != "pending")
+    assert (found.state, found.outcome) == ("done", "polite") and "Roses, please" in (found.summary or "")
+    (told,) = store.webhooks().deliveries("main", hook.id)
+    assert (told.event, told.call) == ("analysis.done", "1")
+    (due,) = store.outbox().take_due(now=time.time() + 1, limit=9)
+    assert msgspec.json.decode(due.body)["data"]["analysis"]["outcome"] == "polite"
+    store.analyses().finish("1", Findings(summary="another"), now=1.0)
+    assert store.call("1").analysis == found, "what is done stays"
+    assert store.rebuild("1", log_of("1", "Roses, please")) and store.call("1").analysis == found
+
+
+async def test_only_calls_that_are_wanted_and_in_which_somebody_spoke(store: Store) -> None:
+    keep(store, "hello", call="other", agent="b")
+    keep(store, call="silent")
+    assert store.call("other").analysis is None and store.call("silent").analysis is None
+    assert store.analyses().take_due(now=1e10, limit=9) == []
+
+
+async def test_a_model_is_asked_again_until_its_answer_fits(store: Store) -> None:
+    good = msgspec.json.encode({"summary": "Roses.", "fields": {"count": 12}}).decode()
+    async with open_receiver() as stand_in:
+        bodies = [b"oops", msgspec.json.encode({"choices": [{"message": {"content": good}}]})]
+        stand_in.answers = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body)
+            for body in bodies
+        ]
+        wanted = ByModel(url=stand_in.url("/v1"), model="m", fields={"count": ModelField("how many", "number")})
+        keep(store, "Twelve roses")
+        first = await analysed(store, wanted, lambda analysis: analysis.error is not None)
+        assert first.state == "pending" and "not what was asked for" in (first.error or "")
+        found = await analysed(store, wanted, lambda analysis: analysis.state == "done")
+        assert (found.summary, found.fields, found.error) == ("Roses.", {"count": 12.0}, None)
+        asked = [msgspec.json.decode(one.body) for one in stand_in.received]
+        assert [one.target for one in stand_in.received] == ["/v1/chat/completions"] * 2
+        assert asked[0] == asked[1] and asked[0]["messages"][1]["content"] == "caller: Twelve roses"
+
+
+async def test_what_cannot_be_done_has_failed_in_the_end(store: Store) -> None:
+    keep(store, "hello")
+    analyses = store.analyses()
+    for attempts in range(1, 6):
+        analyses.fail("1", "no answer", attempts=attempts, now=100.0)
+        found = store.call("1").analysis
+        assert found is not None and (found.state, found.error) == ("pending", "no answer")
+    analyses.fail("1", "no answer \0", attempts=6, now=100.0)
+    assert store.call("1").analysis == Analysis(state="failed", error="no answer \ufffd", done_at=100.0)
+
+
+async def test_a_key_that_is_missing_is_named_and_nothing_is_sent(store: Store) -> None:
+    async with open_receiver() as stand_in:
+        keep(store, "hello")
+        wanted = ByModel(url=stand_in.url("/v1"), model="m", key="OFFHOOK_TEST_NO_SUCH_KEY")
+        found = await analysed(store, wanted, lambda analysis: analysis.error is not None)
+        assert "OFFHOOK_TEST_NO_SUCH_KEY" in (found.error or "") and stand_in.connections == 0
+
+
+async def test_an_erased_call_is_not_analysed(store: Store) -> None:
+    keep(store, "hello")
+    (due,) = store.analyses().take_due(now=1e10, limit=9)
+    report = store.erase("1", now=50.0)
+    assert report is not None and report.deleted["analyses"] == 1
+    store.analyses().finish(due.record.id, Findings(summary="hello"), now=60.0)
+    assert store.analyses().take_due(now=1e11, limit=9) == []
