@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import anyio
 
-from offhook.actors.ports import Agents, Grant
+from offhook.actors.ports import Grant
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.record import CallFilter, CallPage, CallRecord
 from offhook.services.bus import keep_logs, open_bus
@@ -239,11 +239,8 @@ async def _voice(settings: Settings) -> None:
 async def _records(settings: Settings) -> None:
     from offhook.actors.eraser import Eraser
     from offhook.actors.transcript import run_records as follow_logs
-    from offhook.protocol.webhooks import parse_networks
-    from offhook.services.analysis import run_analyses
     from offhook.services.recording_files import RecordingFiles
     from offhook.services.store import StoreErasures, StoreRecords, open_store, tell_webhooks, want_analyses
-    from offhook.services.webhooks import run_webhooks
 
     store = await anyio.to_thread.run_sync(open_store, store_place(settings))
     try:
@@ -251,18 +248,27 @@ async def _records(settings: Settings) -> None:
             agents = _open_agents(settings)
             analyses = want_analyses(lambda agent, version: agents.analysis(agent, version) is not None)
             tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=(tell_webhooks, analyses)))
-            tasks.start_soon(run_analyses, store.analyses(), agents.analysis)
-            allowed = parse_networks(settings.webhook_allow)
-            tasks.start_soon(partial(run_webhooks, store.outbox(), allowed=allowed))
-            files = RecordingFiles(settings.data / "recordings")
+            files = RecordingFiles(recordings_folder(settings.data))
             tasks.start_soon(Eraser(bus=bus, erasures=StoreErasures(store), files=files, clock=WallClock()).run)
             _serve(settings)
+            tasks.start_soon(_talk_outside, settings, store, agents)
             await wait_stopped()
             # What does not make it is read at the next start.
             await anyio.sleep(LAST_LINES)
             tasks.cancel_scope.cancel()
     finally:
         store.close()
+
+
+async def _talk_outside(settings: Settings, store: "Store", agents: "DocumentAgents") -> None:
+    """Send webhooks and make analyses. Their library takes long to import, and nobody waits for them."""
+    from offhook.protocol.webhooks import parse_networks
+    from offhook.services.analysis import run_analyses
+    from offhook.services.webhooks import run_webhooks
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_analyses, store.analyses(), agents.analysis)
+        tasks.start_soon(partial(run_webhooks, store.outbox(), allowed=parse_networks(settings.webhook_allow)))
 
 
 async def _api(settings: Settings) -> None:

@@ -11,6 +11,7 @@ from offhook.protocol.replay import walk
 from offhook.services.cli.log_reading import CallArchive, Story, open_archive
 from offhook.services.cli.rendering import SHORT_ID, say_ago
 from offhook.services.recording_files import RecordingFiles
+from offhook.services.settings import recordings_folder
 
 
 async def describe_call(data: Path, nats: str | None, start: str, *, store: str | None = None) -> str:
@@ -34,7 +35,7 @@ async def erase_call(data: Path, nats: str | None, start: str, *, store: str | N
             files = 0
             for erasure in archive.store.open_erasures():
                 if erasure.call == story.call:
-                    files = sum([await RecordingFiles(data / "recordings").delete(name) for name in erasure.files])
+                    files = sum([await RecordingFiles(recordings_folder(data)).delete(name) for name in erasure.files])
             ended = {"log_messages": messages, "recordings": files}
             archive.store.end_erasure(story.call, ended, now=time.time())
             deleted = deleted | ended
