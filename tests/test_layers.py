@@ -24,7 +24,7 @@ LAYERS = {
 THIRD_PARTIES = {
     "protocol": {"msgspec"},
     "actors": {"msgspec", "anyio"},
-    "simulation": {"msgspec", "anyio", "hypothesis", "trio", "pytest", "sortedcontainers"},
+    "simulation": {"msgspec", "anyio", "hypothesis", "pytest", "sniffio", "sortedcontainers"},
     "services": None,
     "web": set[str](),
 }

@@ -158,7 +158,7 @@ def test_another_sources_confirmation_and_an_older_owners_count_for_nothing() ->
 
         async def confirm(source: str, number: int, owner: int) -> None:
             taken = Envelope(call=CALL, owner=owner, body=Taken(source, number))
-            await stranger.publish(subjects.taken(CALL), encode(taken))
+            await stranger.publish(subjects.taken(CALL, "probe"), encode(taken))
             await anyio.sleep(0.1)
 
         async with open_reporter(bus.client("sender"), CALL, "probe") as reporter:

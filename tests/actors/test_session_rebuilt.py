@@ -29,7 +29,7 @@ def test_a_report_that_the_owner_before_took_is_confirmed_and_not_taken_again() 
         for seq, (event, source, number) in enumerate(REPORTS, 1):
             entry = LogEntry(call=CALL, seq=seq, at=clock.now(), owner=1, event=event, source=source, number=number)
             revision = await bus.append(subjects.log(CALL), encode(entry), last=revision)
-        async with bus.subscribe(subjects.taken(CALL)) as confirmed, anyio.create_task_group() as tasks:
+        async with bus.subscribe(subjects.taken(CALL, REPORTS[-1][1])) as confirmed, anyio.create_task_group() as tasks:
             tasks.start_soon(SessionActor(CALL, bus=bus, clock=clock, owner=2).run)
             await anyio.sleep(0.5)
             event, source, number = REPORTS[-1]

@@ -99,7 +99,7 @@ class Reporter:
 async def open_reporter(bus: Bus, call: str, source: str) -> AsyncIterator[Reporter]:
     """A reporter that sends while the context is open; leaving it drops what was not confirmed."""
     reporter = Reporter(bus, call, source)
-    subject = subjects.taken(call)
+    subject = subjects.taken(call, source)
     async with bus.subscribe(subject) as stream, anyio.create_task_group() as tasks:
         tasks.start_soon(reporter._hear, Inbox(bus, stream, subject=subject, kinds=TO_REPORTER, call=call))
         tasks.start_soon(reporter._send)

@@ -256,7 +256,8 @@ class SessionActor:
 
     async def _confirm(self, report: Report, *, accepted: bool) -> None:
         taken = Taken(report.source, report.number, accepted)
-        await self._publish(subjects.taken(self.call.id), Envelope(call=self.call.id, owner=self.owner, body=taken))
+        subject = subjects.taken(self.call.id, report.source)
+        await self._publish(subject, Envelope(call=self.call.id, owner=self.owner, body=taken))
 
     async def _publish(self, subject: str, envelope: Envelope) -> None:
         try:

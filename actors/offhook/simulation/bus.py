@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import anyio
 import anyio.lowlevel
@@ -265,6 +266,7 @@ class SimulatedClient:
         return [kept[key] for key in sorted(kept) if key.startswith(prefix)]
 
 
+@lru_cache(maxsize=4096)
 def _require(allowed: re.Pattern[str], name: str) -> None:
     if not allowed.fullmatch(name):
         raise ValueError(f"the bus does not allow the name {name!r}")
@@ -288,8 +290,9 @@ class _Subscription:
         return self
 
     async def __anext__(self) -> bytes:
-        await anyio.lowlevel.checkpoint()
-        while not self._waiting:
+        if self._waiting:
+            await anyio.lowlevel.checkpoint()
+        else:
             self._arrived = anyio.Event()
             await self._arrived.wait()
         return self._waiting.popleft()
@@ -331,8 +334,10 @@ class _Reader:
 
     def settle(self, revision: int) -> None:
         """An ack has come."""
+        full = len(self._owed) >= MAX_UNACKED
         self._owed.pop(revision, None)
-        self._bus.change()
+        if full:
+            self._bus.change()
 
 
 class _Follower:

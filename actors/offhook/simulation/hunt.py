@@ -5,7 +5,6 @@
 
 import contextlib
 import gc
-import json
 import logging
 import random
 import traceback
@@ -33,6 +32,8 @@ from offhook.simulation.world import Node, World, open_world
 #: Virtual seconds during which troubles happen, and until which callers stay at most.
 TROUBLED = 30.0
 STAY = 50.0
+#: A run leaves circles of some megabytes; the collector looks at everything there is, so it is asked now and then.
+COLLECT = 64
 #: Virtual seconds until a durable reader gets again what it did not ack.
 ACK_WAIT = 5.0
 
@@ -65,7 +66,7 @@ def run_seed(
         run(scenario, seed=seed)
     finally:
         logger.setLevel(level)
-    if seed % 16 == 0:
+    if seed % COLLECT == 0:
         gc.collect()
     return hunt.outcome()
 
@@ -77,6 +78,24 @@ def _explain(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if PurePath(frame.filename).parent.name == "actors"] or frames
     return f"{error!r} in {ours[-1].name}, {PurePath(ours[-1].filename).name}:{ours[-1].lineno}"
+
+
+class _Data(msgspec.Struct, frozen=True):
+    event: str = ""
+
+
+class _Frame(msgspec.Struct):
+    type: str
+    data: _Data = _Data()
+
+
+_frame = msgspec.json.Decoder(_Frame)
+
+
+def _said(text: str) -> str:
+    """A frame in one or two words."""
+    frame = _frame.decode(text)
+    return f"{frame.type} {frame.data.event}" if frame.type == "event" else frame.type
 
 
 class _Hunt:
@@ -160,8 +179,7 @@ class _Hunt:
         call = caller.call
 
         def frame(text: str, from_caller: bool) -> None:
-            kind = json.loads(text)
-            said = kind["type"] + (f" {kind['data']['event']}" if kind["type"] == "event" else "")
+            said = _said(text)
             node = next(node.name for node in self._world.nodes.values() if call.socket in node.sockets)
             ends = (CALLER, (node,)) if from_caller else (node, (CALLER,))
             self._timeline.note(anyio.current_time(), "frame", *ends, f"frame: {said}", caller)

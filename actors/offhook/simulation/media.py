@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import lru_cache
 
 import anyio
 from anyio.abc import TaskGroup
@@ -59,6 +60,11 @@ def offer_of(number: int) -> str:
 def answer_of(number: int) -> str:
     """A valid SDP answer of simulated handset ``number``."""
     return offer_of(number).replace("a=setup:actpass", "a=setup:active")
+
+
+@lru_cache(maxsize=256)
+def _ufrag(offer: str) -> str:
+    return check_offer(offer).ufrag
 
 
 class Handset:
@@ -180,7 +186,7 @@ class SimulatedPeer:
 
     async def answer(self, offer: str) -> str:
         """See ``MediaPeer``."""
-        handset = self._engine.handsets[check_offer(offer).ufrag]
+        handset = self._engine.handsets[_ufrag(offer)]
         self._engine.answers += 1
         answer = offer.replace("a=setup:actpass", "a=setup:passive")
         answer = answer.replace("a=ice-ufrag:sim", f"a=ice-ufrag:ans{self._engine.answers}-")
@@ -324,7 +330,7 @@ class SimulatedEngine:
 
     def register(self, offer: str, handset: Handset) -> None:
         """Make ``handset`` reachable for whoever gets ``offer``."""
-        self.handsets[check_offer(offer).ufrag] = handset
+        self.handsets[_ufrag(offer)] = handset
 
     @asynccontextmanager
     async def open_peer(

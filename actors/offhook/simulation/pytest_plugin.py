@@ -75,7 +75,6 @@ def _run(simulation: "Simulation", test: Any, arguments: dict[str, Any], marked:
     """Run a test in virtual time; what it raises comes out as it was raised."""
     __tracebackhide__ = True
     import anyio
-    import trio
 
     from offhook.simulation.scheduler import run
 
@@ -91,7 +90,7 @@ def _run(simulation: "Simulation", test: Any, arguments: dict[str, Any], marked:
                     await test(**arguments)
                 if limit.cancelled_caught:
                     raise TimeoutError(f"the test has not ended after {longest:g} s of virtual time")
-            except trio.Cancelled:
+            except anyio.get_cancelled_exc_class():
                 raise
             except BaseException as error:
                 # Out of a task group it would come in an exception group, which hides what a test has to say.

@@ -107,7 +107,8 @@ class SimulatedSocket:
         self.address = "203.0.113.7"
         self.path = "/api/v1/webrtc/signal"
         self.session = ""
-        self._to_gateway: Mailbox[str] = Mailbox()
+        #: Frames of the caller; None is the end.
+        self._to_gateway: Mailbox[str | None] = Mailbox()
         self._to_caller: Mailbox[str] = Mailbox()
         #: The code and reason of the Close frame, once there is one.
         self.closed: tuple[int, str] | None = None
@@ -117,19 +118,11 @@ class SimulatedSocket:
 
     async def receive(self) -> str:
         """See ``CallerSocket``."""
-        frame = ""
-        async with anyio.create_task_group() as tasks:
-
-            async def watch() -> None:
-                await self._done.wait()
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(watch)
-            frame = await self._to_gateway.get()
-            tasks.cancel_scope.cancel()
-        if not frame:
-            raise SocketClosed(*(self.closed or (CloseCode.ABNORMAL, "")))
-        return frame
+        if (frame := await self._to_gateway.get()) is not None:
+            return frame
+        # For whoever reads once more.
+        self._to_gateway.put(None)
+        raise SocketClosed(*(self.closed or (CloseCode.ABNORMAL, "")))
 
     async def send(self, text: str) -> None:
         """See ``CallerSocket``."""
@@ -141,8 +134,7 @@ class SimulatedSocket:
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """See ``CallerSocket``."""
         if self.closed is None:
-            self.closed = (int(code), reason)
-            self._done.set()
+            self._end(int(code), reason)
 
     # ── the caller's end ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -159,9 +151,12 @@ class SimulatedSocket:
 
     def drop(self) -> None:
         """The connection goes away without a word."""
-        if self.closed is not None:
-            return
-        self.closed = (CloseCode.ABNORMAL, "")
+        if self.closed is None:
+            self._end(CloseCode.ABNORMAL, "")
+
+    def _end(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+        self._to_gateway.put(None)
         self._done.set()
 
     async def wait_closed(self) -> None:

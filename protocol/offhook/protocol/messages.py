@@ -149,6 +149,8 @@ def decode_envelope(data: bytes) -> Envelope:
     Raises ``BadMessage`` with ``too_large``, ``malformed`` or ``unsupported_version``; never anything else.
     """
     envelope = _decode(_envelope, data)
+    if envelope.v > VERSION:
+        _check_version(data)
     _check_event(envelope.body)
     return envelope
 
@@ -156,6 +158,7 @@ def decode_envelope(data: bytes) -> Envelope:
 def decode_entry(subject: str, data: bytes) -> LogEntry:
     """Read an entry of the log ``subject``. Raises ``BadMessage`` as ``decode_envelope``, and with ``wrong_call``."""
     entry = _decode(_entry, data)
+    _check_version(data)
     if entry.call != subjects.call_of_log(subject):
         raise BadMessage("wrong_call", f"call {entry.call!r} in the log {subject!r}")
     _check_times(entry.at)
@@ -177,11 +180,10 @@ def _decode(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
     if len(data) > MAX_BYTES:
         raise BadMessage("too_large", f"{len(data)} bytes, at most {MAX_BYTES}")
     try:
-        version = _version.decode(data).v  # type: ignore[attr-defined]
-        if version > VERSION:
-            raise BadMessage("unsupported_version", f"version {version}, this node reads up to {VERSION}")
         return decoder.decode(data)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        # What cannot be read may be of a newer version.
+        _check_version(data)
         raise BadMessage("malformed", str(error)) from error
 
 
@@ -191,6 +193,15 @@ def _check_event(event: Body) -> None:
             _check_times(began, ended)
         case RecordingSaved(seconds=seconds):
             _check_times(seconds)
+
+
+def _check_version(data: bytes) -> None:
+    try:
+        version = _version.decode(data).v  # type: ignore[attr-defined]
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return
+    if version > VERSION:
+        raise BadMessage("unsupported_version", f"version {version}, this node reads up to {VERSION}")
 
 
 def _check_times(*times: float) -> None:

@@ -3,6 +3,11 @@
 Call ids are UUIDs, so they never contain a separator or a wildcard.
 """
 
+import re
+
+#: What cannot stand in a token of a subject that comes from a name.
+_NO_TOKEN = re.compile(r"[^-_a-zA-Z0-9]")
+
 #: Stream and subjects of the call logs.
 LOG_STREAM = "offhook-calls"
 ALL_LOGS = "offhook.log.*"
@@ -44,6 +49,6 @@ def agent(call: str) -> str:
     return f"offhook.call.{call}.agent"
 
 
-def taken(call: str) -> str:
-    """Where the session actor confirms the reports it has taken."""
-    return f"offhook.call.{call}.taken"
+def taken(call: str, source: str) -> str:
+    """Where the session actor confirms the reports of one source that it has taken."""
+    return f"offhook.call.{call}.taken.{_NO_TOKEN.sub('_', source[:128]) or '_'}"

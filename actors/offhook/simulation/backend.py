@@ -1,0 +1,357 @@
+"""The simulation's loop as a backend of anyio: what actors await is simulated.
+
+There are no sockets, files, threads or processes in virtual time. Work for a thread runs at once, in the one there is;
+everything else that anyio offers and a simulation does not is refused with ``NotSimulated``.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
+from contextvars import Context
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import sniffio
+from anyio import TaskInfo
+from anyio._core import _eventloop
+from anyio._core._tasks import TaskHandle
+from anyio.abc import AsyncBackend, TaskGroup, TaskStatus
+
+from offhook.simulation.loop import PARK, Cancelled, Group, Loop, Scope, Task, running
+
+#: What ``sniffio`` calls the loop.
+NAME = "offhook-simulation"
+
+
+class NotSimulated(RuntimeError):
+    """Something was asked for that does not exist in virtual time."""
+
+
+async def checkpoint() -> None:
+    """Let others run; raise ``Cancelled`` if the task is cancelled."""
+    loop = running()
+    task = loop.task
+    loop.wake(task)
+    await PARK
+    task.check()
+
+
+class Event(anyio.Event):
+    """See anyio."""
+
+    __slots__ = ("_set", "_waiting")
+
+    _set: bool
+    _waiting: dict[Task, None]
+
+    def __new__(cls) -> Self:
+        """anyio's own class would ask the backend, which asks us."""
+        event = object.__new__(cls)
+        event._set = False
+        event._waiting = {}
+        return event
+
+    def set(self) -> None:
+        """See anyio."""
+        self._set = True
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for task in waiting:
+                task.loop.wake(task)
+
+    def is_set(self) -> bool:
+        """See anyio."""
+        return self._set
+
+    async def wait(self) -> None:
+        """See anyio."""
+        if self._set:
+            return await checkpoint()
+        task = running().task
+        task.check()
+        self._waiting[task] = None
+        task.parked = self._waiting
+        return await PARK
+
+    def statistics(self) -> anyio.EventStatistics:
+        """See anyio."""
+        return anyio.EventStatistics(tasks_waiting=len(self._waiting))
+
+
+class Lock(anyio.Lock):
+    """See anyio. Fair: who waits longest is next."""
+
+    __slots__ = ("_owner", "_waiting")
+
+    _owner: Task | None
+    _waiting: dict[Task, None]
+
+    def __new__(cls) -> Self:
+        """anyio's own class would ask the backend, which asks us."""
+        lock = object.__new__(cls)
+        lock._owner = None
+        lock._waiting = {}
+        return lock
+
+    async def acquire(self) -> None:
+        """See anyio."""
+        task = running().task
+        task.check()
+        if self._owner is None:
+            self._owner = task
+            task.loop.wake(task)
+            return await PARK
+        if self._owner is task:
+            raise RuntimeError("Attempted to acquire an already held Lock")
+        self._waiting[task] = None
+        task.parked = self._waiting
+        return await PARK
+
+    def acquire_nowait(self) -> None:
+        """See anyio."""
+        if self._owner is not None:
+            raise anyio.WouldBlock
+        self._owner = running().task
+
+    def release(self) -> None:
+        """See anyio."""
+        if self._owner is not running().task:
+            raise RuntimeError("The current task is not holding this lock")
+        self._owner = next(iter(self._waiting), None)
+        if self._owner is not None:
+            del self._waiting[self._owner]
+            self._owner.loop.wake(self._owner)
+
+    def locked(self) -> bool:
+        """See anyio."""
+        return self._owner is not None
+
+
+class _Status(TaskStatus[Any]):
+    """A task that is about to start, on its way from the group of its starter to the one it is started in."""
+
+    def __init__(self, anteroom: Group, group: Group) -> None:
+        self._anteroom = anteroom
+        self._group = group
+        self.started_once = False
+        self.value: Any = None
+
+    def started(self, value: Any = None) -> None:
+        """See anyio."""
+        if self.started_once:
+            raise RuntimeError("called 'started' twice on the same task status")
+        self.started_once, self.value = True, value
+        if not self._anteroom.scope.is_cancelled():
+            self._anteroom.hand_over(self._group)
+
+
+class VirtualTaskGroup(TaskGroup):
+    """See anyio."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._group = Group(loop)
+        self._open = False
+        self.cancel_scope = self._group.scope
+
+    async def __aenter__(self) -> Self:
+        self._open = True
+        self._group.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        try:
+            return await self._group.close(error)
+        finally:
+            self._open = False
+
+    def start_soon(  # type: ignore[override,misc]
+        self, run: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any, name: object = None
+    ) -> None:
+        """See anyio, but for the handle: it would cost as much as the task."""
+        self._spawn(run(*arguments), name or run)
+
+    def create_task(
+        self, coro: Coroutine[Any, Any, Any], *, name: object = None, context: Context | None = None
+    ) -> TaskHandle[Any]:
+        """See anyio."""
+        handle = TaskHandle(coro, name)
+        self._spawn(handle._run_coro(), handle.name, context)
+        return handle
+
+    async def start(  # type: ignore[override]
+        self, run: Callable[..., Coroutine[Any, Any, Any]], *arguments: Any, name: object = None
+    ) -> Any:
+        """See anyio."""
+        self._require_open()
+        anteroom = Group(self._group.loop)
+        status = _Status(anteroom, self._group)
+        anteroom.open()
+        anteroom.loop.spawn(run(*arguments, task_status=status), _name(name or run), anteroom)
+        try:
+            await anteroom.close(None)
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        if not status.started_once:
+            raise RuntimeError("child exited without calling task_status.started()")
+        return status.value
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise RuntimeError("This task group is not active; no new tasks can be started.")
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, Any], name: object, context: Context | None = None) -> None:
+        try:
+            self._require_open()
+        except RuntimeError:
+            coroutine.close()
+            raise
+        self._group.loop.spawn(coroutine, _name(name), self._group, context)
+
+
+def _name(name: object) -> str:
+    return str(getattr(name, "__qualname__", name))
+
+
+class _Info(TaskInfo):
+    """What anyio's memory streams ask of a task."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(id(task), None, task.name, task.coroutine)
+        self._task = task
+
+    def has_pending_cancellation(self) -> bool:
+        return self._task.is_cancelled()
+
+
+class VirtualBackend(AsyncBackend):
+    """See anyio."""
+
+    @classmethod
+    def current_token(cls) -> object:
+        """See anyio."""
+        return running()
+
+    @classmethod
+    def current_time(cls) -> float:
+        """Virtual seconds since the world began."""
+        return running().now
+
+    @classmethod
+    def cancelled_exception_class(cls) -> type[BaseException]:
+        """See anyio."""
+        return Cancelled
+
+    @classmethod
+    async def checkpoint(cls) -> None:
+        """See anyio."""
+        await checkpoint()
+
+    @classmethod
+    async def checkpoint_if_cancelled(cls) -> None:
+        """See anyio."""
+        running().task.check()
+
+    @classmethod
+    async def cancel_shielded_checkpoint(cls) -> None:
+        """See anyio."""
+        loop = running()
+        loop.wake(loop.task)
+        await PARK
+
+    @classmethod
+    async def sleep(cls, delay: float) -> None:
+        """See anyio."""
+        if delay <= 0:
+            return await checkpoint()
+        loop = running()
+        task = loop.task
+        task.check()
+        if delay != math.inf:
+            loop.set_timer(loop.now + delay, task)
+        task.parked = {}
+        return await PARK
+
+    @classmethod
+    def create_cancel_scope(cls, *, deadline: float = math.inf, shield: bool = False) -> Scope:
+        """See anyio."""
+        return Scope(deadline=deadline, shield=shield)
+
+    @classmethod
+    def current_effective_deadline(cls) -> float:
+        """See anyio."""
+        scope, nearest = running().task.scope, math.inf
+        while scope is not None:
+            if scope.cancel_called:
+                return -math.inf
+            nearest = min(nearest, scope.deadline)
+            scope = None if scope.shield else scope.parent
+        return nearest
+
+    @classmethod
+    def create_task_group(cls) -> TaskGroup:
+        """See anyio."""
+        return VirtualTaskGroup(running())
+
+    @classmethod
+    def create_event(cls) -> Event:
+        """See anyio."""
+        return Event()
+
+    @classmethod
+    def create_lock(cls, *, fast_acquire: bool) -> Lock:  # noqa: ARG003
+        """See anyio."""
+        return Lock()
+
+    @classmethod
+    async def run_sync_in_worker_thread(  # type: ignore[override]
+        cls, func: Callable[..., Any], args: tuple[Any, ...], **_options: Any
+    ) -> Any:
+        """At once: in virtual time work takes none."""
+        await checkpoint()
+        return func(*args)
+
+    @classmethod
+    def get_current_task(cls) -> TaskInfo:
+        """See anyio."""
+        return _Info(running().task)
+
+
+def _refuse_the_rest() -> None:
+    def refusal(name: str) -> Any:
+        def refuse(_cls: type, *_arguments: Any, **_options: Any) -> Any:
+            raise NotSimulated(
+                f"there is no {name} in virtual time: what needs a socket, a file, a process or a signal has to be a "
+                "tool, which a test answers for, or to be given to the code under test"
+            )
+
+        return classmethod(refuse)
+
+    for name in AsyncBackend.__abstractmethods__ - set(vars(VirtualBackend)):
+        setattr(VirtualBackend, name, refusal(name))
+
+
+_refuse_the_rest()
+_eventloop.loaded_backends[NAME] = VirtualBackend  # type: ignore[type-abstract]
+
+
+@contextmanager
+def _named() -> Generator[None]:
+    """What asks which loop runs, is told ours."""
+    before, sniffio.thread_local.name = sniffio.thread_local.name, NAME
+    try:
+        yield
+    finally:
+        sniffio.thread_local.name = before
+
+
+def run(scenario: Callable[[], Awaitable[None]], *, seed: int) -> None:
+    """Run an async function in virtual time, in this thread. Raises what it raises, and ``Deadlock``."""
+
+    async def main() -> None:
+        await scenario()
+
+    with _named():
+        Loop(seed).run(main())
