@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -169,7 +170,7 @@ def notes_of(program: Step, runner: Callable[[Scenario], None]) -> list[tuple[fl
 
 
 # Most programs are dull.
-@settings(max_examples=5 * settings().max_examples)
+@settings(max_examples=5 * settings().max_examples, deadline=None)
 @given(programs(), st.integers(0, 3))
 def test_any_program_does_the_same_as_on_trio(program: Step, seed: int) -> None:
     assert notes_of(program, partial(run, seed=seed)) == notes_of(program, run_on_trio)
@@ -303,6 +304,44 @@ def test_a_task_that_says_started_twice_or_never(simulate: Callable[[Scenario], 
                 await tasks.start(never)
         with pytest.raises(RuntimeError, match="not active"):
             tasks.start_soon(anyio.sleep, 1)
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("scoped", [False, True])
+def test_a_task_that_has_started_belongs_to_the_group(simulate: Callable[[Scenario], None], scoped: bool) -> None:
+    async def go(*, task_status: anyio.abc.TaskStatus[None]) -> None:
+        with anyio.move_on_after(100) if scoped else nullcontext():
+            task_status.started()
+            await anyio.sleep_forever()
+
+    async def scenario() -> None:
+        began = anyio.current_time()
+        async with anyio.create_task_group() as tasks:
+            with anyio.move_on_after(1):
+                await tasks.start(go)
+                await anyio.sleep(5)
+            await anyio.sleep(1)
+            tasks.cancel_scope.cancel()
+        assert anyio.current_time() - began == pytest.approx(2)
+
+    simulate(scenario)
+
+
+def test_who_catches_errors_does_not_catch_a_cancellation_with_them(simulate: Callable[[Scenario], None]) -> None:
+    async def fail_late() -> None:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(2)
+            raise Boom
+
+    async def scenario() -> None:
+        with pytest.raises(ExceptionGroup), anyio.move_on_after(1):
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(fail_late)
+                    await anyio.sleep(5)
+            except Exception as error:
+                raise AssertionError("caught") from error
 
     simulate(scenario)
 

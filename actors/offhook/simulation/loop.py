@@ -291,12 +291,11 @@ class Group:
     def ended(self, task: Task, error: BaseException | None) -> None:
         """A task of the group has ended."""
         del self.children[task]
-        if error is not None:
-            rest = _without_cancelled(error)
-            self._cancelled = self._cancelled or rest is not error
-            if rest is not None:
-                self._errors.append(rest)
-                self.scope.cancel()
+        if isinstance(error, Cancelled):
+            self._cancelled = True
+        elif error is not None:
+            self._errors.append(error)
+            self.scope.cancel()
         self._go_on()
 
     def hand_over(self, group: "Group") -> None:
@@ -340,6 +339,8 @@ class Group:
         task.groups.remove(self)
         outcome: BaseException | None = None
         if self._errors:
+            # Who catches errors does not catch a cancellation with them.
+            self._errors += [Cancelled()] if self._cancelled else []
             outcome = BaseExceptionGroup("unhandled errors in a TaskGroup", self._errors)
         elif self._cancelled:
             outcome = error or Cancelled()
