@@ -321,6 +321,45 @@ async def test_what_the_caller_sent_before_counts_once() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_odd_caller_is_put_up_with() -> None:
+    """Authentic packets that lie or make no sense: counted where they cannot be read, and the call goes on."""
+    async with ringing() as (engine, caller, peer, answer, _):
+        await caller.accept(answer)
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerConnected()
+        await caller.wait_heard(5)
+        opus = int(next(line for line in answer.split("\r\n") if line.endswith(" opus/48000/2")).split()[0][9:])
+        head = bytes([0x80, opus, 0, 7]) + bytes(4) + b"odd1"
+        padding_lies = bytes([0xA0]) + head[1:] + bytes(19) + b"\xff"
+        no_padding = bytes([0xA0]) + head[1:] + bytes(20)
+        unreadable = [padding_lies, no_padding]
+        readable = [
+            head,
+            head + b"\xff" * 900,
+            bytes([0x8F]) + head[1:] + bytes(60) + b"\x48junk",
+            head[:1] + bytes([opus ^ 1]) + head[2:] + b"\x48junk",
+            head[:2] + b"\x7f\xff" + head[4:] + b"\x48junk",
+            head[:2] + b"\xff\xff\xff\xff\xff\xf0odd1" + b"\x4b\xc2\xff\xff\xff",
+        ]
+        reports = [
+            b"\x81\xcb\0\1odd1",
+            b"\x9f\xc8\0\6odd1" + bytes(20),
+            b"\x80\xc9\xff\xffodd1",
+            b"\xbf\xca\0\1odd1",
+            b"\x80\xcf\0\1odd1",
+        ]
+        for number, packet in enumerate((*unreadable, *readable)):
+            # Numbers of their own, or they would pass for replayed.
+            await caller.send_packet(packet[:3] + bytes([number]) + packet[4:])
+        for packet in reports:
+            await caller.send_packet(packet)
+        async with asyncio.timeout(10):
+            while engine.dropped[Drop.RTP_MALFORMED] < len(unreadable) or not engine.dropped[Drop.RTCP_MALFORMED]:
+                await asyncio.sleep(0.01)
+        await caller.wait_heard(len(caller.heard) + 50)
+
+
+@pytest.mark.anyio
 async def test_a_caller_with_many_ports_gets_so_many_answers() -> None:
     async with ringing() as (engine, caller, peer, answer, _):
         await caller.accept(answer)

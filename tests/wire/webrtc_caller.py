@@ -177,6 +177,10 @@ class WebRtcCaller:
         else:
             protocol.transport = self._transport
 
+    async def send_packet(self, packet: bytes) -> None:
+        """Encrypt and send any RTP or RTCP packet."""
+        await self._pc.getTransceivers()[0].sender.transport._send_rtp(packet)
+
     def note_sent(self) -> list[bytes]:
         """Every datagram that this caller sends from now on, as it goes over the wire."""
         noted: list[bytes] = []
