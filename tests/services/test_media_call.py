@@ -306,8 +306,8 @@ async def test_candidates_are_bounded(engine: AiortcEngine) -> None:
         await peer.answer(await caller.offer())
         for port in range(2000, 2100):
             await peer.add_candidate(AddCandidate(f"candidate:1 1 udp 1 127.0.0.1 {port} typ host", sdp_mid="0"))
-        path = peer._path  # type: ignore[attr-defined]  # the port does not tell
-        assert len(path._ice.remote_candidates) <= 11
+        path = peer._path  # the port does not tell
+        assert path is not None and len(path._ice.remote_candidates) <= 11
 
 
 async def test_a_refused_offer_may_be_followed_by_a_good_one(engine: AiortcEngine) -> None:

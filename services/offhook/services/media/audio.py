@@ -18,6 +18,7 @@ from offhook.services.media.codec import open_decoder
 from offhook.services.media.hearing import Hearing
 from offhook.services.media.hold import HoldMusic
 from offhook.services.media.reports import Reports
+from offhook.services.media.room import Line, to_nobody
 from offhook.services.media.speaking import Speaking
 from offhook.services.media.ticker import Ticker
 
@@ -32,7 +33,7 @@ class CallAudio:
         self,
         offer: Offer,
         ssrc: int,
-        link: AudioLink | None,
+        link: AudioLink | Line | None,
         send: Callable[[bytes], None],
         press: Callable[[str], None],
         ticker: Ticker,
@@ -41,7 +42,7 @@ class CallAudio:
     ) -> None:
         self._offer = offer
         self._sends = offer.direction in ("sendrecv", "sendonly")
-        self._link = link
+        self._link: AudioLink | Line | None = None
         self._send = send
         self._press = press
         self._ticker = ticker
@@ -61,6 +62,16 @@ class CallAudio:
             sent=None if tap is None else self._sent,
             keys=None if self._keypad is None or offer.digits is None else (offer.digits, self._keypad.frame),
         )
+
+        self.connect(link)
+
+    def connect(self, link: AudioLink | Line | None) -> None:
+        """From now on the other side is ``link``: an agent, or a line of a room; None: the caller hears itself."""
+        if isinstance(self._link, Line):
+            self._link.relay = to_nobody
+        self._link, self._hearing = link, None
+        if isinstance(link, Line):
+            link.relay = self._speaking.relay
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""
@@ -96,7 +107,9 @@ class CallAudio:
             return
         if self._tap is not None and sound is not None:
             self._tap.heard(timestamp, sound)
-        if self._link is not None:
+        if isinstance(self._link, Line):
+            self._link.packet(source, marker, sequence, timestamp, sound)
+        elif self._link is not None:
             self._hear(self._link, sequence, timestamp, sound)
         elif sound is not None and self._sends:
             self._speaking.relay(source, marker, sequence, timestamp, sound)

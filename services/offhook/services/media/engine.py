@@ -10,11 +10,12 @@ import anyio
 from aiortc.rtcdtlstransport import RTCCertificate
 
 from offhook.actors.link import AudioLink
-from offhook.actors.ports import MediaPeer, Tap
+from offhook.actors.ports import Tap
 from offhook.protocol.candidates import is_private
 from offhook.services.media.codec import find_codec
 from offhook.services.media.ice import offered_addresses
 from offhook.services.media.peer import AiortcPeer
+from offhook.services.media.room import Line, Room, open_room
 from offhook.services.media.ticker import Ticker
 
 #: A peer that cannot be closed in this time is left to the garbage collector, seconds.
@@ -42,7 +43,15 @@ class AiortcEngine:
         self._ticker = Ticker()
 
     @asynccontextmanager
-    async def open_peer(self, link: AudioLink, *, echo: bool, tap: Tap | None = None) -> AsyncIterator[MediaPeer]:
+    async def open_room(self) -> AsyncIterator[Room]:
+        """A room in which peers of this engine, opened with its lines as links, hear each other."""
+        async with open_room(self._ticker) as room:
+            yield room
+
+    @asynccontextmanager
+    async def open_peer(
+        self, link: AudioLink | Line, *, echo: bool, tap: Tap | None = None
+    ) -> AsyncIterator[AiortcPeer]:
         """A new peer connection; leaving the context closes it within a second and frees everything."""
         peer = AiortcPeer(
             link,

@@ -17,6 +17,7 @@ from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_answer, check_cand
 from offhook.services.media.answer import write_answer
 from offhook.services.media.audio import CallAudio
 from offhook.services.media.offer import write_offer
+from offhook.services.media.room import Line
 from offhook.services.media.silence import LOOK_EVERY, Sign, Silence
 from offhook.services.media.ticker import Ticker
 from offhook.services.media.transport import Path, PathFailed
@@ -35,7 +36,7 @@ class AiortcPeer:
 
     def __init__(
         self,
-        link: AudioLink,
+        link: AudioLink | Line,
         *,
         echo: bool,
         tap: Tap | None = None,
@@ -46,7 +47,7 @@ class AiortcPeer:
         allow_private: bool,
         dropped: Counter[str],
     ) -> None:
-        self._link = None if echo else link
+        self._link: AudioLink | Line | None = None if echo else link
         self._ticker = ticker
         self._tap = tap
         self._addresses = addresses
@@ -140,6 +141,12 @@ class AiortcPeer:
     def dial(self, keys: str) -> bool:
         """Send keys, one after the other; False when there is nobody who takes them. Raises ``ValueError``."""
         return self._audio is not None and self._audio.dial(keys)
+
+    def connect(self, link: AudioLink | Line) -> None:
+        """From now on the other side of this connection is ``link``: an agent, or a line of a room (H2)."""
+        self._link = link
+        if self._audio is not None:
+            self._audio.connect(link)
 
     # ── what the engine calls ──────────────────────────────────────────────────────────────────────────────────
 
