@@ -1,9 +1,9 @@
 """The audio of one call, between RTP packets on one side and an ``AudioLink`` on the other."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
@@ -21,6 +21,9 @@ from offhook.services.media.reports import Reports
 from offhook.services.media.room import Line, to_nobody
 from offhook.services.media.speaking import Speaking
 from offhook.services.media.ticker import Ticker
+
+#: Frames of 20 ms from one report to the next, on average: a second.
+REPORT_EVERY = 50
 
 
 class CallAudio:
@@ -127,14 +130,13 @@ class CallAudio:
         async with anyio.create_task_group() as group:
             if self._sends:
                 group.start_soon(self._ticker.run, self._speaking.tick)
-            group.start_soon(self._report)
+            group.start_soon(partial(self._ticker.run, self._report, wait=REPORT_EVERY))
 
-    async def _report(self) -> None:
-        while True:
-            # Spread, so that reports of many calls do not come at once (RFC 3550 6.2).
-            await asyncio.sleep(0.5 + random.random())  # noqa: S311
-            speaking = self._speaking
-            self._send(self._reports.write(speaking.timestamp, speaking.packets, speaking.octets))
+    def _report(self, frame: int) -> int:  # noqa: ARG002  # reports need no even pace
+        speaking = self._speaking
+        self._send(self._reports.write(speaking.timestamp, speaking.packets, speaking.octets))
+        # Spread, so that reports of many calls do not come at once (RFC 3550 6.2).
+        return random.randrange(REPORT_EVERY // 2, REPORT_EVERY * 3 // 2)  # noqa: S311
 
     def _hear(self, link: AudioLink, sequence: int, timestamp: int, payload: bytes | None) -> None:
         if self._hearing is None:

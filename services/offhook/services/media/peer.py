@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter, deque
+from functools import partial
 
 import anyio
 from aiortc.rtcdtlstransport import RTCCertificate
@@ -19,11 +20,13 @@ from offhook.services.media.audio import CallAudio
 from offhook.services.media.offer import write_offer
 from offhook.services.media.room import Line
 from offhook.services.media.silence import LOOK_EVERY, Sign, Silence
-from offhook.services.media.ticker import Ticker
+from offhook.services.media.ticker import FRAME, Ticker
 from offhook.services.media.transport import Path, PathFailed
 
 #: Time from the answer to encrypted audio, seconds.
 SETUP_TIMEOUT = 10.0
+#: Frames of the ticker between two looks whether the caller is still there.
+LOOK_FRAMES = round(LOOK_EVERY / FRAME)
 #: Trickled candidates taken in one second.
 MAX_CANDIDATE_RATE = 10
 #: Events that may wait to be read, and how many of them digits may fill.
@@ -168,7 +171,7 @@ class AiortcPeer:
         silence = Silence(asyncio.get_running_loop().time())
         async with anyio.create_task_group() as group:
             group.start_soon(self._audio.run)
-            group.start_soon(self._watch, self._path, silence)
+            group.start_soon(partial(self._ticker.run, partial(self._watch, self._path, silence), wait=LOOK_FRAMES))
             await self._path.wait_closed()
             group.cancel_scope.cancel()
         if silence.sign is Sign.LOST:
@@ -183,16 +186,14 @@ class AiortcPeer:
         self._events.close()
         self._events_out.close()
 
-    async def _watch(self, path: Path, silence: Silence) -> None:
-        lost = False
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
-            sign = silence.look(asyncio.get_running_loop().time(), path.heard)
-            if sign is Sign.SUSPECT:
-                path.ask()
-            if (sign is Sign.LOST) != lost:
-                lost = not lost
-                self._emit(PeerLost() if lost else PeerConnected())
+    def _watch(self, path: Path, silence: Silence, frame: int) -> int:  # noqa: ARG002
+        lost = silence.sign is Sign.LOST
+        sign = silence.look(asyncio.get_running_loop().time(), path.heard)
+        if sign is Sign.SUSPECT:
+            path.ask()
+        if (sign is Sign.LOST) != lost:
+            self._emit(PeerConnected() if lost else PeerLost())
+        return LOOK_FRAMES
 
     @staticmethod
     def _is_for_audio(candidate: AddCandidate, offer: Offer) -> bool:

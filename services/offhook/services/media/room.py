@@ -117,14 +117,15 @@ class Room:
         self._parties[line] = part
         self._arrange()
 
-    def tick(self, _frame: int = 0) -> None:
-        """Mix the next 20 ms."""
+    def tick(self, _frame: int = 0) -> int:
+        """Mix the next 20 ms; returns the frames until the next tick."""
         if not self._mixes:
-            return
+            return 1
         now = time.monotonic()
         said = {line: line.next_said(now) for line in self._parties if line.is_mixed}
         for hearer, sources in self._mixes.items():
             hearer.give(mix([said[source] for source in sources]))
+        return 1
 
     def _arrange(self) -> None:
         plans = plan(self._parties)

@@ -14,6 +14,8 @@ SILENT_PACKET = b"\xf8\xff\xfe"
 HANGOVER = 3
 #: Frames without a packet to pass on after which silence is sent instead, so that the caller sees we live (0.5 s).
 MAX_QUIET = 25
+#: Frames between two looks whether there is something to say while packets are passed on.
+LOOK_AGAIN = 5
 #: Of the loss that was expected, the part that is still expected after a report of less; and the least that counts.
 KEPT_LOSS = 0.7
 LEAST_LOSS = 0.01
@@ -56,8 +58,9 @@ class Speaking:
         self._encoder: Encoder | None = None
         self._loss = 0.0
         self._silent = HANGOVER
-        #: Frames since a packet was passed on.
-        self._quiet = MAX_QUIET
+        #: The frame of now, and of the last packet that was passed on.
+        self._frame = 0
+        self._relayed = -MAX_QUIET
         self._begun = False
         self.packets = 0
         self.octets = 0
@@ -67,30 +70,32 @@ class Speaking:
         """RTP timestamp of now."""
         return self._numbering.time(self._clock)
 
-    def tick(self, frame: int) -> None:
-        """Send the frame that is due; ``frame`` counts all frames of 20 ms, those that were left out too."""
+    def tick(self, frame: int) -> int:
+        """Send the frame that is due; ``frame`` counts all frames of 20 ms, those that were left out too.
+
+        Returns the frames until the next tick: more than one while packets are passed on.
+        """
+        self._frame = frame
         self._clock = (self._began + frame * TICKS) % 2**32
         if self._keys is not None and (event := self._keys[1]()) is not None:
             self._press(self._keys[0], *event)
-            return
+            return 1
         if self._encoded is not None:
-            self._quiet = MAX_QUIET
             self._put(not self._begun, self._numbering.own(self._clock), self._encoded())
-            return
+            return 1
         pcm = self._take()
-        if pcm is None and self._quiet < MAX_QUIET:
-            self._quiet += 1
-            return
-        self._quiet = MAX_QUIET
+        if pcm is None and frame - self._relayed < MAX_QUIET:
+            return LOOK_AGAIN
         payload = self._encode(pcm)
         # The marker tells the beginning of a talkspurt (RFC 3551 4.1).
         self._put(not self._begun, self._numbering.own(self._clock), payload)
+        return 1
 
     def relay(self, source: int, marker: bool, sequence: int, timestamp: int, payload: bytes) -> None:
         """Pass on an Opus packet of ``source`` (an SSRC) with the numbers of this stream."""
         numbers = self._numbering.relayed(source, sequence, timestamp, self._clock)
         if numbers is not None:
-            self._quiet = 0
+            self._relayed = self._frame
             self._put(marker, numbers, payload)
 
     def play(self, packets: Callable[[], bytes] | None) -> None:
