@@ -72,6 +72,10 @@ fuzz seconds="60" *arguments:
     @{{ uv }} sync --frozen --inexact --group dev --group fuzz
     python tests/fuzz/fuzzing.py --seconds {{ seconds }} {{ arguments }}
 
+# Let schemathesis loose on the REST API: no 5xx, no answer that its OpenAPI document does not describe.
+contract *arguments:
+    @{{ uv }} run --isolated --frozen --group dev --group contract python tests/rest_contract.py {{ arguments }}
+
 # Run a benchmark, bench/<name>.py; without a name, list them.
 bench name="" *arguments:
     @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}

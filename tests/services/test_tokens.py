@@ -12,6 +12,7 @@ import pytest
 
 from offhook.protocol.errors import Code, Reason, Refusal
 from offhook.services.tokens import (
+    CurrentWorkspace,
     Grant,
     SigningKey,
     Workspace,
@@ -19,8 +20,10 @@ from offhook.services.tokens import (
     is_secret_key,
     mint_token,
     open_workspace,
+    rotate_signing_key,
     verify_token,
 )
+from offhook.services.tokens import workspace as workspace_module
 
 NOW = 1_800_000_000.0
 KEY = SigningKey("k1", b"k" * 32)
@@ -138,6 +141,7 @@ MUTANTS: dict[str, tuple[str, Reason]] = {
     "audience list": (claimed(aud=["offhook:call", "other"]), Reason.TOKEN_WRONG_AUDIENCE),
     "other issuer": (claimed(iss="evil"), Reason.TOKEN_WRONG_ISSUER),
     "issuer list": (claimed(iss=["offhook"]), Reason.TOKEN_WRONG_ISSUER),
+    "for a session": (claimed(aud="offhook:session", session="s"), Reason.TOKEN_WRONG_AUDIENCE),
     "other page": (claimed(origin="https://other.example"), Reason.ORIGIN_MISMATCH),
 }
 
@@ -153,6 +157,50 @@ def test_mutants(token: str, reason: Reason) -> None:
         Code.UNAUTHORIZED,
         "Invalid authentication token",
     )
+
+
+JOIN: dict[str, Any] = {"aud": "offhook:session", "session": "s1"}
+SESSION_MUTANTS: dict[str, tuple[str, Reason]] = {
+    "a call token": (GOOD, Reason.TOKEN_WRONG_AUDIENCE),
+    "other session": (claimed(**JOIN | {"session": "s2"}), Reason.TOKEN_WRONG_SESSION),
+    "no session": (claimed(aud="offhook:session"), Reason.TOKEN_WRONG_SESSION),
+    "session a list": (claimed(**JOIN | {"session": ["s1"]}), Reason.TOKEN_WRONG_SESSION),
+    "both audiences": (claimed(**JOIN | {"aud": ["offhook:session"]}), Reason.TOKEN_WRONG_AUDIENCE),
+    "expired": (claimed(**JOIN, exp=int(NOW)), Reason.TOKEN_EXPIRED),
+    "other page": (claimed(**JOIN, origin="https://other.example"), Reason.ORIGIN_MISMATCH),
+    "no jti": (claimed(**JOIN, jti=...), Reason.TOKEN_INVALID),
+}
+
+
+@pytest.mark.parametrize(("token", "reason"), SESSION_MUTANTS.values(), ids=SESSION_MUTANTS)
+def test_mutants_of_session_tokens(token: str, reason: Reason) -> None:
+    """Covers S1."""
+    with pytest.raises(Refusal) as caught:
+        verify_token(WORKSPACE, token, now=NOW, origin="https://page.example", session="s1")
+    assert (caught.value.reason, caught.value.message) == (reason, "Invalid authentication token")
+
+
+def test_a_session_token_joins_its_session() -> None:
+    token = mint_token(WORKSPACE, agent="demo", session="s1", now=NOW)
+    assert verify_token(WORKSPACE, token, now=NOW, session="s1").agent == "demo"
+
+
+def test_signing_keys_are_rotated_while_processes_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Covers R1: what the key before has signed counts until it is dropped."""
+    monkeypatch.setattr(workspace_module, "LOOK_SECONDS", 0.0)
+    current = CurrentWorkspace(tmp_path)
+    old = mint_token(current(), agent="demo")
+    rotate_signing_key(tmp_path)
+    new = mint_token(current(), agent="demo")
+    assert jwt.get_unverified_header(new)["kid"] != jwt.get_unverified_header(old)["kid"]
+    assert verify_token(current(), old).agent == verify_token(current(), new).agent == "demo"
+    rotate_signing_key(tmp_path, keep=0)
+    for token in (old, new):
+        with pytest.raises(Refusal):
+            verify_token(current(), token)
+    assert current().id == open_workspace(tmp_path).id
+    assert (tmp_path / "workspace.json").stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in tmp_path.iterdir()] == ["workspace.json"]
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class RandomIdentity:
 class WorkspaceVerifier:
     """The ``Verifier`` port on the workspace's signing keys."""
 
-    def __init__(self, workspace: "Workspace") -> None:
+    def __init__(self, workspace: Callable[[], "Workspace"]) -> None:
         self._workspace = workspace
 
     def verify(self, token: str, *, origin: str | None) -> Grant:
@@ -69,7 +69,7 @@ class WorkspaceVerifier:
     def _verify(self, token: str, *, origin: str | None, session: str | None) -> Grant:
         from offhook.services.tokens import verify_token
 
-        grant = verify_token(self._workspace, token, origin=origin, session=session)
+        grant = verify_token(self._workspace(), token, origin=origin, session=session)
         return Grant(
             agent=grant.agent,
             workspace=grant.workspace,
@@ -165,7 +165,7 @@ async def _gateway(settings: Settings) -> None:
     from offhook.actors.signaling import SignalingActor
     from offhook.protocol.join import session_of
     from offhook.services.gateway import serve_gateway
-    from offhook.services.tokens import open_workspace
+    from offhook.services.tokens import CurrentWorkspace
 
     agents = _open_agents(settings)
     clock = WallClock()
@@ -175,7 +175,7 @@ async def _gateway(settings: Settings) -> None:
             bus=bus,
             registry=registry,
             agents=agents,
-            verifier=WorkspaceVerifier(open_workspace(settings.data)),
+            verifier=WorkspaceVerifier(CurrentWorkspace(settings.data)),
             identity=RandomIdentity(),
             clock=clock,
         )
@@ -275,14 +275,14 @@ async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import Parts, serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.tokens import CallTokens, Lines, Sessions, mint_token, open_workspace
+    from offhook.services.tokens import CallTokens, CurrentWorkspace, Lines, Sessions, mint_token
     from offhook.web import FOLDER
 
-    workspace = open_workspace(settings.data)
+    workspace = CurrentWorkspace(settings.data)
     agents = _open_agents(settings)
     demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
     history = LateHistory(store_place(settings))
-    keys = Late(partial(_open_keys, settings, workspace), lambda opened: opened.close())
+    keys = Late(partial(_open_keys, settings, workspace()), lambda opened: opened.close())
     answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
     try:
         async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
@@ -297,7 +297,7 @@ async def _api(settings: Settings) -> None:
                 ice_servers=lambda: ice_servers(
                     settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()
                 ),
-                mint=lambda: (mint_token(workspace, agent=demo.agent), {"id": demo.agent, "name": demo.name}),
+                mint=lambda: (mint_token(workspace(), agent=demo.agent), {"id": demo.agent, "name": demo.name}),
                 websocket_path=SIGNALING_PATH,
             )
             await tasks.start(partial(serve_api, settings.api.host, settings.api.port, parts))

@@ -66,7 +66,7 @@ class Application:
             *Pages(parts.web_folder).handlers(),
             *Demo(parts.mint, ice_servers, path, parts.tokens_per_minute).handlers(),
             get("/v1/openapi.json", sync_to_thread=False)(self.show_document),
-            *map(dispatch.handler, self.routes),
+            *dispatch.handlers(self.routes),
         ]
         self._document: bytes | None = None
 

@@ -21,7 +21,9 @@ from offhook.services.api.route import AnyRequest, Ask, Nothing, Route
 #: Seconds for which a token counts.
 TTL = 300.0
 
-AgentId = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+#: Where a page comes from, as JSON Schema can say it; ``checked_origin`` has the last word.
+Origin = Annotated[str, msgspec.Meta(max_length=300, pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@\s]+/?$")]
+AgentId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, examples=["front-desk"])]
 #: The STUN and TURN servers for one call.
 IceServers = Callable[[], tuple[IceServer, ...]]
 
@@ -50,7 +52,7 @@ class CallTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     agent_id: AgentId
     #: The page that will use it, for example ``https://example.com``; of a publishable key it is the page that asks.
-    origin: Annotated[str, msgspec.Meta(max_length=300)] | None = None
+    origin: Origin | None = None
 
 
 class CallToken(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What every request to a route passes on its way to the handler, and its answer on the way back."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import msgspec
 from litestar import Response
 from litestar.handlers import HTTPRouteHandler
 
+from offhook.protocol.signal.fields import clean
 from offhook.services.api.access import Access, Threads
 from offhook.services.api.problems import Problem, answer_headers
 from offhook.services.api.reading import check_headers, read_json, read_query, read_struct
@@ -56,16 +57,20 @@ class Dispatch:
         self._answers = answers
         self._in_thread = in_thread
 
-    def handler(self, route: Route) -> HTTPRouteHandler:
-        """The handler of a row."""
+    def handlers(self, routes: Sequence[Route]) -> list[HTTPRouteHandler]:
+        """The handlers of all rows, one for each path."""
+        paths: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            paths.setdefault(route.path, {})[route.method] = route
+        return [self._handler(path, methods) for path, methods in paths.items()]
 
+    def _handler(self, path: str, routes: dict[str, Route]) -> HTTPRouteHandler:
         async def serve(request: AnyRequest) -> Response[bytes]:
-            if request.method == "OPTIONS":
-                return _answer_preflight(route.method)
-            return await self._serve(route, request)
+            route = routes.get(request.method)
+            return _answer_options(list(routes.values())) if route is None else await self._serve(route, request)
 
-        methods: list[Any] = [route.method, "OPTIONS"] if route.from_pages else [route.method]
-        return HTTPRouteHandler(route.path.replace("}", ":str}"), http_method=methods, status_code=200)(serve)
+        methods: list[Any] = [*routes, "OPTIONS"]
+        return HTTPRouteHandler(path.replace("}", ":str}"), http_method=methods, status_code=200)(serve)
 
     async def _serve(self, route: Route, request: AnyRequest) -> Response[bytes]:
         headers = answer_headers(request)
@@ -79,7 +84,7 @@ class Dispatch:
         value = {} if route.body is None else await read_json(request)
         ask = Ask(
             key=key,
-            path=dict(request.path_params),
+            path={name: clean(value) for name, value in request.path_params.items()},
             query=query,
             body=read_struct(value, route.body or Nothing),
             request=request,
@@ -119,8 +124,12 @@ class Dispatch:
 
 
 def _checked(key: str) -> str:
-    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
-        raise Problem(400, "idempotency_key_invalid", f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} characters.")
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY or not all("!" <= character <= "~" for character in key):
+        raise Problem(
+            400,
+            "idempotency_key_invalid",
+            f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY} visible ASCII characters, such as a UUID.",
+        )
     return key
 
 
@@ -154,15 +163,14 @@ def _reused() -> Problem:
 _REFUSED = {"in_flight": _in_flight, "different": _reused}
 
 
-def _answer_preflight(method: str) -> Response[bytes]:
-    """What a browser asks before it lets a page of another site ask (Fetch 4.8)."""
-    return Response(
-        b"",
-        status_code=204,
-        headers={
+def _answer_options(routes: Sequence[Route]) -> Response[bytes]:
+    """The methods of a path; to a browser also what a page of another site may send there (Fetch 4.8)."""
+    headers = {"Allow": ", ".join([*(route.method for route in routes), "OPTIONS"])}
+    if methods := [route.method for route in routes if route.from_pages]:
+        headers |= {
             "Access-Control-Allow-Origin": "*",
-            "Access-Control-Allow-Methods": method,
+            "Access-Control-Allow-Methods": ", ".join(methods),
             "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key",
             "Access-Control-Max-Age": "600",
-        },
-    )
+        }
+    return Response(b"", status_code=204, headers=headers)

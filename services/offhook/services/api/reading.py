@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from offhook.protocol.errors import Reason
-from offhook.protocol.signal.fields import clean_value
+from offhook.protocol.signal.fields import clean, clean_value
 from offhook.protocol.signal.strict_json import read_value
 from offhook.services.api.problems import Problem
 from offhook.services.api.route import AnyRequest
@@ -34,7 +34,7 @@ def read_query(request: AnyRequest, kind: type[T]) -> T:
     for name, value in request.query_params.multi_items():
         if name in values:
             raise _wrong_parameter(name, "is given more than once.")
-        values[name] = value
+        values[name] = clean(value)
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -60,7 +60,20 @@ async def read_json(request: AnyRequest) -> Any:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, Reason.INVALID_JSON.value, "The body is not UTF-8.") from error
-    return clean_value(read_value(text, "body"))
+    return _whole(clean_value(read_value(text, "body")))
+
+
+def _whole(value: Any) -> Any:
+    """``1.0`` is an integer, too (JSON Schema 6.1.1)."""
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case list():
+            return [_whole(item) for item in value]
+        case dict():
+            return {name: _whole(item) for name, item in value.items()}
+        case _:
+            return value
 
 
 def read_struct(value: Any, kind: type[T]) -> T:

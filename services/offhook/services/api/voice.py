@@ -7,7 +7,7 @@ import msgspec
 from offhook.protocol.errors import Reason
 from offhook.protocol.join import JOIN_PATH
 from offhook.protocol.signal.fields import MAX_ENTRIES, MAX_ID, MAX_TEXT
-from offhook.services.api.call_tokens import AgentId, checked_origin, socket_base
+from offhook.services.api.call_tokens import AgentId, Origin, checked_origin, socket_base
 from offhook.services.api.problems import Problem
 from offhook.services.api.route import Ask, Nothing, Route
 
@@ -47,7 +47,7 @@ class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dict[Name, Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]], msgspec.Meta(max_length=MAX_ENTRIES)
     ] = {}
     #: The page that will join, for example ``https://example.com``; left out: any.
-    origin: Annotated[str, msgspec.Meta(max_length=300)] | None = None
+    origin: Origin | None = None
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -139,6 +139,23 @@ def revoke(key_id: str, data: Path, store: str | None, as_json: bool) -> None:
     click.echo(msgspec.json.encode(key) if as_json else f"The key {key.name!r} does not count any more.")
 
 
+@keys.command(name="rotate-signing")
+@click.option("--drop-old", is_flag=True, help="Tokens that are out already stop to count at once.")
+@data_option
+def rotate_signing(drop_old: bool, data: Path) -> None:
+    """Sign call tokens with a new key.
+
+    Running processes take it up within a second. Tokens that the key before has signed count until they expire.
+    """
+    from offhook.services.tokens import rotate_signing_key
+
+    try:
+        rotate_signing_key(data, keep=0 if drop_old else 1)
+    except OSError as error:
+        raise OffhookError(f"The data folder {data} cannot be used: {error.strerror}.") from None
+    click.echo("Call tokens are signed with a new key from now on.")
+
+
 @contextmanager
 def _open(data: Path, store: str | None) -> Iterator[tuple["Keys", str]]:
     """The keys in the database and the workspace of the data folder."""

@@ -2,11 +2,20 @@
 
 from offhook.services.tokens.grants import INVALID, Grant, mint_token, verify_token
 from offhook.services.tokens.sessions import CallTokens, Lines, Sessions
-from offhook.services.tokens.workspace import SigningKey, Workspace, WorkspaceUnreadable, is_secret_key, open_workspace
+from offhook.services.tokens.workspace import (
+    CurrentWorkspace,
+    SigningKey,
+    Workspace,
+    WorkspaceUnreadable,
+    is_secret_key,
+    open_workspace,
+    rotate_signing_key,
+)
 
 __all__ = [
     "INVALID",
     "CallTokens",
+    "CurrentWorkspace",
     "Grant",
     "Lines",
     "Sessions",
@@ -16,5 +25,6 @@ __all__ = [
     "is_secret_key",
     "mint_token",
     "open_workspace",
+    "rotate_signing_key",
     "verify_token",
 ]

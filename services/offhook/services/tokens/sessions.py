@@ -1,6 +1,7 @@
 """What tokens are made for: calls from a page, and sessions that a page joins; and the lines they take."""
 
 import uuid
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,14 +19,14 @@ LEEWAY = 60.0
 class CallTokens:
     """Call tokens of the workspace."""
 
-    def __init__(self, workspace: Workspace, agents: Agents) -> None:
+    def __init__(self, workspace: Callable[[], Workspace], agents: Agents) -> None:
         self._workspace = workspace
         self._agents = agents
 
     def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, Profile]:
         """A token for one call of ``agent``, and whom it is with. Raises ``AgentNotFound``."""
         profile = self._agents.profile(agent)
-        return mint_token(self._workspace, agent=profile.agent, origin=origin, ttl=ttl), profile
+        return mint_token(self._workspace(), agent=profile.agent, origin=origin, ttl=ttl), profile
 
 
 class Lines:
@@ -50,7 +51,7 @@ class Lines:
 class Sessions:
     """Sessions that wait on the bus for the page that joins them."""
 
-    def __init__(self, workspace: Workspace, agents: Agents, bus: Bus) -> None:
+    def __init__(self, workspace: Callable[[], Workspace], agents: Agents, bus: Bus) -> None:
         self._workspace = workspace
         self._agents = agents
         self._bus = bus
@@ -78,5 +79,5 @@ class Sessions:
         session = str(uuid.uuid4())
         invitation = Invitation(workspace=workspace, agent=profile.agent, variables=variables, metadata=metadata)
         await self._bus.create(invitation_key(session), msgspec.msgpack.encode(invitation), ttl=ttl + LEEWAY)
-        token = mint_token(self._workspace, agent=profile.agent, origin=origin, ttl=ttl, session=session)
+        token = mint_token(self._workspace(), agent=profile.agent, origin=origin, ttl=ttl, session=session)
         return session, token

@@ -1,9 +1,11 @@
 """The workspace of an installation: its id and keys, one file in the data folder made at the first run."""
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
+import time
 import uuid
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import msgspec
 from offhook.protocol.errors import OffhookError
 
 FILE = "workspace.json"
+#: Seconds after which a process looks whether the file has changed.
+LOOK_SECONDS = 1.0
 
 
 class WorkspaceUnreadable(OffhookError):
@@ -61,6 +65,45 @@ def open_workspace(data: Path) -> Workspace:
     return workspace
 
 
+class CurrentWorkspace:
+    """The workspace of a data folder as it is now: its signing keys may be rotated while processes run.
+
+    The file is looked at again when a second has passed since the last time, so a new key signs and an old one stops
+    to count within a second.
+    """
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / FILE
+        self._workspace = open_workspace(data)
+        self._stamp = self._path.stat().st_mtime_ns
+        self._looked = time.monotonic()
+
+    def __call__(self) -> Workspace:
+        """The workspace. A file that cannot be read now changes nothing."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            with contextlib.suppress(OSError, WorkspaceUnreadable):
+                stamp = self._path.stat().st_mtime_ns
+                if stamp != self._stamp:
+                    self._workspace, self._stamp = _read(self._path), stamp
+        return self._workspace
+
+
+def rotate_signing_key(data: Path, *, keep: int = 1) -> Workspace:
+    """Sign call tokens with a new key from now on; ``keep`` older ones still verify what they have signed.
+
+    Raises ``WorkspaceUnreadable``, ``OSError``.
+    """
+    path = data / FILE
+    before = open_workspace(data)
+    fresh = SigningKey(secrets.token_hex(8), secrets.token_bytes(32))
+    after = msgspec.structs.replace(before, signing_keys=(fresh, *before.signing_keys[:keep]))
+    draft = _write_draft(path, after)
+    draft.replace(path)
+    return after
+
+
 def is_secret_key(workspace: Workspace, key: str) -> bool:
     """Whether ``key`` is the workspace's secret key; takes the same time for every wrong one."""
     return hmac.compare_digest(_hash(key), workspace.secret_key_hash)
@@ -95,6 +138,15 @@ def _read(path: Path) -> Workspace:
 
 def _write_once(path: Path, workspace: Workspace) -> None:
     """Write the file if there is none: a link to a finished file either appears whole or not at all."""
+    draft = _write_draft(path, workspace)
+    try:
+        path.hardlink_to(draft)
+    finally:
+        draft.unlink()
+
+
+def _write_draft(path: Path, workspace: Workspace) -> Path:
+    """A finished file beside ``path``, mode 0600."""
     stored = msgspec.structs.replace(workspace, fresh_secret_key=None)
     draft = path.with_name(f".{FILE}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -103,6 +155,7 @@ def _write_once(path: Path, workspace: Workspace) -> None:
             file.write(msgspec.json.format(msgspec.json.encode(stored)))
             file.flush()
             os.fsync(file.fileno())
-        path.hardlink_to(draft)
-    finally:
+    except BaseException:
         draft.unlink()
+        raise
+    return draft

@@ -1,0 +1,75 @@
+"""Schemathesis against the REST API: every route of the OpenAPI document, with data that fits and data that does not.
+
+python tests/rest_contract.py [options of "schemathesis run"]
+
+The store, the keys and the answers are the real ones; the bus is the simulated one, which passes the same contract
+tests as NATS. Rates are lifted: a 429 would only hide what is behind it.
+"""
+
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+import offhook.web
+from offhook.protocol.call import LogEntry
+from offhook.protocol.call import events as ev
+from offhook.protocol.keys import NewKey
+from offhook.services.agents import open_agents
+from offhook.services.api import Parts, Rates, serve_api
+from offhook.services.store import open_keys, open_replies, open_store
+from offhook.services.tokens import CallTokens, Lines, Sessions, open_workspace
+from offhook.simulation.bus import SimulatedBus
+
+#: Enough for a run of about a minute; more with ``--max-examples``.
+OPTIONS = ("--checks", "all", "--max-examples", "40", "--seed", "1", "--no-color", "--suppress-health-check", "all")
+CONFIG = Path(__file__).with_name("rest_contract.toml")
+FREE = Rates(secret_key=10**9, publishable_key=10**9, address=10**9, guesses=10**9)
+
+
+async def main(options: tuple[str, ...]) -> int:
+    """Serve, let it loose, and return its exit code."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        workspace = open_workspace(data)
+        place = data / "offhook.db"
+        store, keys, replies = open_store(place), open_keys(place), open_replies(place)
+        offered = ev.Offered(agent="front-desk", version="1", workspace=workspace.id, sdp="v=0", mode="traditional")
+        store.project(LogEntry(call="6f1c2d3e-0000-4000-8000-000000000001", seq=1, at=1.0, owner=1, event=offered))
+        agents, bus = open_agents(None), SimulatedBus().client("api")
+        parts = Parts(
+            store=store,
+            keys=lambda: keys,
+            answers=lambda: replies,
+            tokens=CallTokens(lambda: workspace, agents),
+            sessions=Sessions(lambda: workspace, agents, bus),
+            lines=Lines(bus),
+            web_folder=offhook.web.FOLDER,
+            rates=FREE,
+        )
+        async with anyio.create_task_group() as tasks:
+            port = await tasks.start(partial(serve_api, "127.0.0.1", 0, parts))
+            codes = []
+            # What can take its own key away comes by itself.
+            for which in ("--exclude-path-regex", "--include-path-regex"):
+                key = keys.create(workspace.id, NewKey(kind="secret", name="contract")).key
+                command = [
+                    str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run",
+                    f"http://127.0.0.1:{port}/v1/openapi.json", "-H", f"Authorization: Bearer {key}",
+                    which, "/(rotate|revoke)$", *OPTIONS, *options,
+                ]  # fmt: skip
+                done = await anyio.to_thread.run_sync(partial(subprocess.run, command, check=False))
+                codes.append(done.returncode)
+            tasks.cancel_scope.cancel()
+        store.close()
+        keys.close()
+        replies.close()
+        return max(codes)
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main, tuple(sys.argv[1:]), backend="trio"))
