@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.protocol.ice import TURN_TTL, IceServer, ice_servers, parse_ice_url
+from offhook.protocol.ice import TURN_TTL, IceServer, ice_servers, parse_ice_url, stun_server
 
 STUN = "stun:stun.example.org:3478"
 TURN = "turn:turn.example.org:3478?transport=udp"
@@ -70,3 +70,18 @@ def test_addresses_that_are_taken(url: str) -> None:
 def test_addresses_that_are_refused_with_a_sentence(url: str) -> None:
     with pytest.raises(ValueError, match=r"is not a STUN or TURN address, such as"):
         parse_ice_url(url)
+
+
+@pytest.mark.parametrize(
+    ("urls", "server"),
+    [
+        ([], None),
+        ([TURN, "stuns:s.example"], None),
+        ([TURN, STUN, "stun:second"], ("stun.example.org", 3478)),
+        (["stun:s.example"], ("s.example", 3478)),
+        (["stun:[2001:db8::1]:99"], ("2001:db8::1", 99)),
+        (["stun:[::1]"], ("::1", 3478)),
+    ],
+)
+def test_the_server_a_voice_node_asks(urls: list[str], server: tuple[str, int] | None) -> None:
+    assert stun_server(urls) == server

@@ -36,7 +36,7 @@ from offhook.services.media.guard import (
     Drop,
     Guard,
 )
-from offhook.services.media.ice import GuardedConnection
+from offhook.services.media.ice import GuardedConnection, Reach
 
 USER, PASSWORD = "abcd", "p" * 22
 FRIEND = ("192.0.2.1", 5000)
@@ -391,7 +391,7 @@ async def test_a_signed_check_with_a_demand_is_not_answered() -> None:
 
 @pytest.mark.anyio
 async def test_what_nobody_reads_does_not_pile_up() -> None:
-    connection = GuardedConnection(["127.0.0.1"], lambda _: None)
+    connection = GuardedConnection(Reach(["127.0.0.1"]), lambda _: None)
     for _ in range(MAX_QUEUE + 5):
         connection.data_received(RTP, 1)
     assert connection.guard.dropped == {Drop.QUEUE_FULL: 5}

@@ -47,6 +47,18 @@ def is_turn(url: str) -> bool:
     return url.startswith("turn")
 
 
+def stun_server(urls: Iterable[str]) -> tuple[str, int] | None:
+    """Host and port of the first STUN server that speaks UDP in the clear (RFC 7064 3.2); None without one."""
+    for url in urls:
+        found = _URL.fullmatch(url)
+        if found is not None and url.startswith("stun:"):
+            host = url.removeprefix("stun:")
+            if found["port"] is not None:
+                host = host.removesuffix(f":{found['port']}")
+            return host.strip("[]"), int(found["port"] or 3478)
+    return None
+
+
 def ice_servers(urls: Iterable[str], *, secret: str | None, name: str, now: float) -> tuple[IceServer, ...]:
     """What a browser is told: STUN as it is, TURN with credentials for ``name`` from ``now`` (seconds since the epoch).
 

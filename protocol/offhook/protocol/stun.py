@@ -25,7 +25,10 @@ _ERROR_CODE = 0x0009
 _PRIORITY = 0x0024
 _FINGERPRINT = 0x8028
 #: The attributes below 0x8000 that are understood; another one there makes a message unusable (RFC 8489 6.3).
-_UNDERSTOOD = frozenset({0x0001, _USERNAME, _MESSAGE_INTEGRITY, _ERROR_CODE, 0x000A, 0x0020, _PRIORITY, 0x0025})
+#: Those that older servers add to an answer (RFC 3489 11.2) are understood and ignored.
+_UNDERSTOOD = frozenset(
+    {0x0001, 0x0004, 0x0005, _USERNAME, _MESSAGE_INTEGRITY, _ERROR_CODE, 0x000A, 0x0020, _PRIORITY, 0x0025}
+)
 
 
 class Kind(IntEnum):

@@ -5,6 +5,8 @@ heavy parts stand inside the functions: a role pays for what it uses.
 """
 
 import gc
+import logging
+import socket
 import threading
 import time
 import uuid
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from offhook.services.tokens import Workspace
 
 T = TypeVar("T")
+
+log = logging.getLogger("offhook.wiring")
 
 #: Seconds a role has for its calls once it is asked to end, then for its word to the other nodes, and those in which
 #: the records hear what was written last. A supervisor's patience (``Limits.grace``) is longer.
@@ -199,6 +203,20 @@ async def _gateway(settings: Settings) -> None:
         tasks.cancel_scope.cancel()
 
 
+async def _find_stun(settings: Settings) -> tuple[str, int] | None:
+    """IP address and port of the STUN server to ask; None without one, or when its name is not known."""
+    from offhook.protocol.ice import stun_server
+
+    if settings.media_address is not None or (server := stun_server(settings.ice)) is None:
+        return None
+    try:
+        found = await anyio.getaddrinfo(*server, type=socket.SOCK_DGRAM)
+    except OSError:
+        log.warning("the STUN server's name is not known; calls go without", extra={"server": server[0]})
+        return None
+    return str(found[0][4][0]), server[1]
+
+
 async def _voice(settings: Settings) -> None:
     from offhook.actors.voice import VoiceNode
     from offhook.services.media import AiortcEngine, FileRecorder, hold_packets
@@ -210,7 +228,7 @@ async def _voice(settings: Settings) -> None:
         open_synthesizer() as synthesizer,
         anyio.create_task_group() as tasks,
     ):
-        engine = AiortcEngine(settings.media_address)
+        engine = AiortcEngine(settings.media_address, stun=await _find_stun(settings))
         recorder = FileRecorder(recordings_folder(settings.data), keep_days=settings.keep_recordings)
         node = VoiceNode(
             settings.node,

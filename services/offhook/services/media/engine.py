@@ -13,7 +13,7 @@ from offhook.actors.link import AudioLink
 from offhook.actors.ports import Tap
 from offhook.protocol.candidates import is_private
 from offhook.services.media.codec import find_codec
-from offhook.services.media.ice import offered_addresses
+from offhook.services.media.ice import Reach, offered_addresses
 from offhook.services.media.peer import AiortcPeer
 from offhook.services.media.room import Line, Room, open_room
 from offhook.services.media.ticker import Ticker
@@ -29,15 +29,17 @@ class AiortcEngine:
 
     ``media_address`` is the one address offered to callers: an address of this machine (127.0.0.1 included) or the
     outer one of a NAT that maps ports one to one; None offers every address of the machine. Callers' loopback and
-    private candidates are used only where such an address is offered. ``dropped`` counts the datagrams that the guards
-    of all calls have dropped, by kind (``Drop``).
+    private candidates are used only where such an address is offered. Without one, a ``stun`` server (IP address, port)
+    is asked for the outer address of each call's sockets, which takes a round trip to it. ``dropped`` counts the
+    datagrams that the guards of all calls have dropped, by kind (``Drop``).
     """
 
-    def __init__(self, media_address: str | None = None) -> None:
+    def __init__(self, media_address: str | None = None, *, stun: tuple[str, int] | None = None) -> None:
         find_codec()  # missing, it is missed before the first call
-        self._addresses = offered_addresses(media_address)
-        self._allow_loopback = any(ip_address(a).is_loopback for a in self._addresses)
-        self._allow_private = self._allow_loopback or any(is_private(a) for a in self._addresses)
+        addresses = offered_addresses(media_address)
+        self._reach = Reach(addresses, stun if media_address is None else None)
+        self._allow_loopback = any(ip_address(a).is_loopback for a in addresses)
+        self._allow_private = self._allow_loopback or any(is_private(a) for a in addresses)
         self._certificate = RTCCertificate.generateCertificate()
         self.dropped: Counter[str] = Counter()
         self._ticker = Ticker()
@@ -58,7 +60,7 @@ class AiortcEngine:
             echo=echo,
             tap=tap,
             ticker=self._ticker,
-            addresses=self._addresses,
+            reach=self._reach,
             certificate=self._fresh_certificate(),
             allow_loopback=self._allow_loopback,
             allow_private=self._allow_private,

@@ -12,11 +12,12 @@ import ipaddress
 import socket
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aioice
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol, get_host_addresses
+from aioice.stun import Class, Message, Method, TransactionError
 
 from offhook.protocol.sdp import Candidate
 from offhook.services.media.guard import MAX_QUEUE, Drop, Guard
@@ -25,6 +26,15 @@ from offhook.services.media.guard import MAX_QUEUE, Drop, Guard
 MAX_ADDRESSES = 8
 #: What the kernel may keep for a socket while the loop is busy, bytes; it grants as much as the machine allows.
 RECEIVE_BUFFER = 1 << 20
+#: Seconds for which an answer to an offer waits for a STUN server. One that answers takes a round trip.
+STUN_PATIENCE = 0.4
+
+
+class Reach(NamedTuple):
+    """How callers reach this node: addresses to offer, and a STUN server (address, port) that tells outer ones."""
+
+    addresses: list[str]
+    stun: tuple[str, int] | None = None
 
 
 def offered_addresses(media_address: str | None) -> list[str]:
@@ -41,11 +51,9 @@ class GuardedConnection(aioice.Connection):
     raises. What the guard drops is counted in ``dropped``, too.
     """
 
-    def __init__(
-        self, addresses: list[str], media: Callable[[bytes], None], dropped: Counter[str] | None = None
-    ) -> None:
+    def __init__(self, reach: Reach, media: Callable[[bytes], None], dropped: Counter[str] | None = None) -> None:
         super().__init__(ice_controlling=False)
-        self._addresses = addresses
+        self._reach = reach
         self._media = media
         self.guard = Guard(self.local_username, self.local_password, asyncio.get_running_loop().time, dropped)
 
@@ -54,17 +62,46 @@ class GuardedConnection(aioice.Connection):
         self.ice_controlling = True
 
     async def gather_candidates(self) -> None:
-        """Open one socket per address. Raises ``OSError`` when none can be opened."""
+        """Open one socket per address, ask for their outer addresses. Raises ``OSError`` when none can be opened."""
         self._local_candidates_start = True
         failed: OSError | None = None
-        for address in self._addresses:
+        for address in self._reach.addresses:
             try:
                 await self._open(address)
             except OSError as exc:
                 failed = exc
         if failed is not None and not self._local_candidates:
             raise failed
+        if (server := self._reach.stun) is not None:
+            asked = [self._ask_outer(inner, server) for inner in self._protocols]
+            found = [candidate for candidate in await asyncio.gather(*asked) if candidate is not None]
+            self._local_candidates += found
         self._local_candidates_end = True
+
+    async def _ask_outer(self, inner: StunProtocol, server: tuple[str, int]) -> aioice.Candidate | None:
+        """The server-reflexive candidate of a socket (RFC 8445 5.1.1.2); None where there is no NAT, or no answer."""
+        host = inner.local_candidate
+        if ipaddress.ip_address(host.host).version != ipaddress.ip_address(server[0]).version:
+            return None
+        try:
+            async with asyncio.timeout(STUN_PATIENCE):
+                answer, _ = await inner.request(Message(Method.BINDING, Class.REQUEST), server)
+            address, port = answer.attributes["XOR-MAPPED-ADDRESS"]
+        except (TimeoutError, TransactionError, KeyError):
+            return None
+        if (address, port) == (host.host, host.port):
+            return None
+        return aioice.Candidate(
+            foundation=candidate_foundation("srflx", "udp", host.host),
+            component=1,
+            transport="udp",
+            priority=candidate_priority(1, "srflx"),
+            host=address,
+            port=port,
+            type="srflx",
+            related_address=host.host,
+            related_port=host.port,
+        )
 
     async def _open(self, address: str) -> None:
         loop = asyncio.get_running_loop()

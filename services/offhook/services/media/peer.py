@@ -17,6 +17,7 @@ from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_answer, check_candidate, check_offer
 from offhook.services.media.answer import write_answer
 from offhook.services.media.audio import CallAudio
+from offhook.services.media.ice import Reach
 from offhook.services.media.offer import write_offer
 from offhook.services.media.room import Line
 from offhook.services.media.silence import LOOK_EVERY, Sign, Silence
@@ -44,7 +45,7 @@ class AiortcPeer:
         echo: bool,
         tap: Tap | None = None,
         ticker: Ticker,
-        addresses: list[str],
+        reach: Reach,
         certificate: RTCCertificate,
         allow_loopback: bool,
         allow_private: bool,
@@ -53,7 +54,7 @@ class AiortcPeer:
         self._link: AudioLink | Line | None = None if echo else link
         self._ticker = ticker
         self._tap = tap
-        self._addresses = addresses
+        self._reach = reach
         self._certificate = certificate
         self._allow = {"allow_loopback": allow_loopback, "allow_private": allow_private}
         self._dropped = dropped
@@ -122,7 +123,7 @@ class AiortcPeer:
 
     async def _open_path(self, *, offering: bool) -> list[str]:
         """The lines of SDP that describe our end. Raises ``Refusal``."""
-        self._path = path = Path(self._addresses, self._certificate, self._rtp, self._rtcp, self._dropped)
+        self._path = path = Path(self._reach, self._certificate, self._rtp, self._rtcp, self._dropped)
         try:
             return await path.open(offering=offering)
         except PathFailed as exc:

@@ -24,7 +24,7 @@ from offhook.protocol.errors import OffhookError, Reason
 from offhook.protocol.rtp import RtpPacket, is_rtcp, read_packet
 from offhook.protocol.sdp import Candidate, Offer
 from offhook.services.media.guard import Drop
-from offhook.services.media.ice import GuardedConnection, candidate_line
+from offhook.services.media.ice import GuardedConnection, Reach, candidate_line
 
 #: What a media packet is given to: an RTP packet; an RTCP packet.
 OnRtp = Callable[[RtpPacket], None]
@@ -55,7 +55,7 @@ class Path:
 
     def __init__(
         self,
-        addresses: list[str],
+        reach: Reach,
         certificate: RTCCertificate,
         on_rtp: OnRtp,
         on_rtcp: OnRtcp,
@@ -63,7 +63,7 @@ class Path:
     ) -> None:
         self._on_rtp = on_rtp
         self._on_rtcp = on_rtcp
-        self._ice = GuardedConnection(addresses, self._receive, dropped)
+        self._ice = GuardedConnection(reach, self._receive, dropped)
         self._dtls = RTCDtlsTransport(cast(RTCIceTransport, _IceSide(self._ice)), [certificate])
         self._fingerprints = certificate.getFingerprints()
         #: What decrypts, and what encrypts; none before DTLS is up.
