@@ -26,7 +26,7 @@ from offhook.services.tokens import CallTokens, Lines, Sessions, open_workspace
 from offhook.simulation.bus import SimulatedBus
 
 #: Enough for a run of about a minute; more with ``--max-examples``.
-OPTIONS = ("--checks", "all", "--max-examples", "40", "--seed", "1", "--no-color", "--suppress-health-check", "all")
+OPTIONS = ("--checks", "all", "--max-examples", "25", "--seed", "1", "--no-color", "--suppress-health-check", "all")
 CONFIG = Path(__file__).with_name("rest_contract.toml")
 FREE = Rates(secret_key=10**9, publishable_key=10**9, address=10**9, guesses=10**9)
 

@@ -215,7 +215,7 @@ async def test_a_refusal_keeps_its_reason(store: Store, web: Path) -> None:
         raise Refusal(Reason.AT_CAPACITY, "All lines are busy.", line=3)
 
     async with serving(store, web, mint=refuse) as client:
-        problem = check_problem(await client.post("/api/demo/token"), 503, "at_capacity")
+        problem = check_problem(await client.post("/api/demo/token"), 429, "at_capacity")
         assert (problem["detail"], problem["line"]) == ("All lines are busy.", 3)
 
 

@@ -203,7 +203,7 @@ async def test_a_workspace_has_so_many_lines(opened: tuple[Store, Keys, Replies]
         assert (await stage.ask("GET", "/v1/workspace")).json() == shown
         changed = await stage.ask("PATCH", "/v1/workspace", json={"max_calls": 0})
         assert changed.json()["max_calls"] == 0
-        check_problem(await stage.ask("POST", "/voice/start", json={"agent_id": "a"}), 503, "at_capacity")
+        check_problem(await stage.ask("POST", "/voice/start", json={"agent_id": "a"}), 429, "at_capacity")
         for wrong in ({}, {"max_calls": -1}, {"max_calls": "1"}, {"max_calls": 1, "id": "other"}):
             check_problem(await stage.ask("PATCH", "/v1/workspace", json=wrong), 422, "invalid_field")
 

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from gateway_client import GatewayClient, open_client
 from session_client import ask, open_session
@@ -119,6 +122,23 @@ async def test_a_session_is_for_one_page_of_one_origin(stage: Stage, key: str) -
         assert await client.wait_closed() == 1000
 
 
+async def test_the_example_with_curl_alone(stage: Stage, key: str) -> None:
+    """Covers R7, S1: ``docs/examples/api.sh``."""
+    async with over_the_session_protocol(stage, key) as client:
+        await client.hang_up()
+    await stage.ended(client.session)
+    environment = os.environ | {"KEY": key, "OFFHOOK": f"http://127.0.0.1:{stage.port}", "AGENT": "clerk"}
+    script = Path(__file__).parents[2] / "docs/examples/api.sh"
+    done = await anyio.run_process(["bash", str(script)], env=environment, check=False)
+    said = done.stdout.decode()
+    assert done.returncode == 0, said + done.stderr.decode()
+    answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert [min(answer) for answer in answers] == [
+        "active_calls", "session_id", "calls", "agent", "created_at",
+    ]  # fmt: skip
+    assert answers[3]["id"] == client.session and answers[4]["revoked_at"] is not None
+
+
 @FACES
 async def test_at_capacity(stage: Stage, key: str, begin: Call) -> None:
     """Covers R4: on REST and on both protocols, and over as soon as a line is free."""
@@ -132,7 +152,7 @@ async def test_at_capacity(stage: Stage, key: str, begin: Call) -> None:
         async with begin(stage, key) as client:
             assert (await rest(stage, "GET", "/v1/workspace", key))[1]["active_calls"] == 1
             status, problem = await rest(stage, "POST", "/voice/start", key, {"agent_id": "clerk"})
-            assert (status, problem["code"]) == (503, "at_capacity")
+            assert (status, problem["code"]) == (429, "at_capacity")
             async with open_client(stage.signaling) as other:
                 await other.offer(stage.new_token())
                 assert await other.wait_error() == ("HANDLER_ERROR", "at_capacity")

@@ -34,7 +34,8 @@ _DETAILS = {
 }
 _STATUSES = {
     Reason.RATE_LIMITED: 429,
-    Reason.AT_CAPACITY: 503,
+    # The lines are the workspace's own, as its requests are.
+    Reason.AT_CAPACITY: 429,
     Reason.UNAVAILABLE: 503,
     Reason.INTERNAL: 500,
     Reason.AGENT_NOT_FOUND: 404,
