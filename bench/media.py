@@ -30,21 +30,21 @@ class Plan:
     #: Calls of the ramp, until they are no longer held; the first is the one of the row "10 calls".
     steps: tuple[int, ...]
     setups: int = 15
-    seconds: float = 5.0
+    seconds: float = 4.0
     #: Seconds of the delay and loss probes; 0 leaves them out.
-    probing: float = 12.0
+    probing: float = 8.0
     lossy: bool = True
     #: Whether CPU is looked at.
     costs: bool = True
 
 
 FULL = {
-    "offhook-echo": Plan((10, 100, 180, 240, 300, 360, 420)),
-    "offhook-agent": Plan((10, 40, 70, 90, 110, 130, 150), probing=0),
+    "offhook-echo": Plan((10, 120, 220, 300, 360)),
+    "offhook-agent": Plan((10, 50, 80, 110, 140), probing=0),
     "offhook-parrot": Plan((1,), setups=1, costs=False),
-    "janus": Plan((10, 100, 180, 240, 300, 360)),
-    "aiortc": Plan((10, 12, 14, 16, 20)),
-    "pipecat": Plan((10, 14, 18, 22, 26)),
+    "janus": Plan((10, 120, 220, 300, 360)),
+    "aiortc": Plan((10, 12, 14, 18)),
+    "pipecat": Plan((10, 14, 18, 22)),
 }
 QUICK = {
     "offhook-echo": Plan((10, 80), setups=6, seconds=2.0, probing=2.5, lossy=False),
@@ -137,9 +137,12 @@ def run(plans: dict[str, Plan], repetitions: int, cores: tuple[int, int]) -> tup
             if name in absent:
                 continue
             try:
-                found[name].append(uvloop.run(measure(name, plan, packets, server_core)))
+                figures = uvloop.run(measure(name, plan, packets, server_core))
             except NotHere as reason:
                 absent[name] = str(reason)
+            else:
+                found[name].append(figures)
+                progress.say(", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
     progress.end()
     return {
         name: {key: summary([one[key] for one in some if key in one], 3) for key in ROWS}

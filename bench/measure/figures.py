@@ -25,6 +25,10 @@ class Progress:
         end = "" if sys.stderr.isatty() else "\n"
         print(f"\r\033[K{self._done}/{self._steps} {what}" if not end else what, end=end, file=sys.stderr, flush=True)
 
+    def say(self, what: str) -> None:
+        """Something that is known already, on a line that stays."""
+        print(f"\r\033[K{what}" if sys.stderr.isatty() else what, file=sys.stderr, flush=True)
+
     def end(self) -> None:
         """Nothing is measured any more."""
         if sys.stderr.isatty():

@@ -55,6 +55,8 @@ class GuardedConnection(aioice.Connection):
         super().__init__(ice_controlling=False)
         self._reach = reach
         self._media = media
+        #: Set as soon as there is a path, which ``connect`` notices up to 20 ms later.
+        self.nominated = asyncio.Event()
         self.guard = Guard(self.local_username, self.local_password, asyncio.get_running_loop().time, dropped)
 
     def lead(self) -> None:
@@ -140,6 +142,11 @@ class GuardedConnection(aioice.Connection):
             )
         )
 
+    @property
+    def has_path(self) -> bool:
+        """Whether a pair of addresses was nominated."""
+        return bool(self._nominated)
+
     def send_now(self, data: bytes) -> None:
         """Send a datagram on the nominated pair; without one it is lost."""
         pair = self._nominated.get(1)
@@ -157,6 +164,12 @@ class GuardedConnection(aioice.Connection):
             pair.protocol.send_stun(request, pair.remote_addr)
 
     # ── what aioice calls ──────────────────────────────────────────────────────────────────────────────────────
+
+    def check_complete(self, pair: CandidatePair) -> None:
+        """A check has ended, maybe the one that decides."""
+        super().check_complete(pair)
+        if self._nominated:
+            self.nominated.set()
 
     def check_state(self, pair: CandidatePair, state: CandidatePair.State) -> None:
         """A check of ours changed its state; one that succeeded proves its address, too."""

@@ -110,11 +110,28 @@ class Path:
         self._ice.remote_password = offer.pwd
         for candidate in offer.candidates:
             await self._ice.add(candidate)
+        failure: PathFailed | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._check)
+            await self._ice.nominated.wait()
+            try:
+                await self._shake_hands(offer)
+            except PathFailed as exc:  # must leave as it came, not wrapped in a group
+                failure = exc
+        if failure is not None:
+            raise failure
+
+    async def _check(self) -> None:
+        """Find a path between both sides. DTLS begins as soon as there is one, before the library has tidied up."""
         try:
             # End-of-candidates is never signalled: a caller whose candidates are all of no use may still check us.
             await self._ice.connect()
-        except ConnectionError as exc:
-            raise PathFailed(Reason.MEDIA_FAILED, "No network path between caller and server was found.") from exc
+        except ConnectionError:
+            self._ice.nominated.set()
+
+    async def _shake_hands(self, offer: Offer) -> None:
+        if not self._ice.has_path:
+            raise PathFailed(Reason.MEDIA_FAILED, "No network path between caller and server was found.")
         role = "server" if offer.setup == "active" else "client"
         self._dtls._set_role(role)
         await self._dtls.start(
