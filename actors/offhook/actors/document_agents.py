@@ -20,6 +20,17 @@ from offhook.protocol.agent.problems import line_of, locate
 Tool = Callable[..., Awaitable[Any]]
 
 
+def read_document(text: str, *, file: str) -> AgentDocument:
+    """Read and check a document, its time zone too. Raises ``DocumentError``; ``file`` only names the text in it."""
+    document = load_agent(text, file=file)
+    try:
+        ZoneInfo(document.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        message = f"there is no time zone `{document.timezone}`; write one such as Europe/London"
+        raise DocumentError(file, (Problem(line_of(locate(text), ("timezone",)), "timezone", message),)) from error
+    return document
+
+
 class DocumentAgents:
     """The ``Agents`` port over documents, one version of each."""
 
@@ -34,16 +45,10 @@ class DocumentAgents:
 
         Raises ``DocumentError``, also when there is an agent of this id; ``file`` only names the document in it.
         """
-        document = load_agent(text, file=file)
-        places = locate(text)
+        document = read_document(text, file=file)
         if document.id in self._documents:
             message = f"another document has the id `{document.id}` already; give this one another id"
-            raise DocumentError(file, (Problem(line_of(places, ("id",)), "id", message),))
-        try:
-            ZoneInfo(document.timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            message = f"there is no time zone `{document.timezone}`; write one such as Europe/London"
-            raise DocumentError(file, (Problem(line_of(places, ("timezone",)), "timezone", message),)) from error
+            raise DocumentError(file, (Problem(line_of(locate(text), ("id",)), "id", message),))
         label = document.version or hashlib.sha256(text.encode()).hexdigest()[:8]
         document = msgspec.structs.replace(document, version=label)
         self._documents[document.id] = document

@@ -1,5 +1,6 @@
 """Records of calls in SQLite or PostgreSQL."""
 
+from offhook.services.store.agents import StoredAgents, open_stored_agents
 from offhook.services.store.analyses import StoreAnalyses, want_analyses
 from offhook.services.store.cleaning import clean
 from offhook.services.store.engine import BadStoreUrl, read_store_url, store_file
@@ -22,11 +23,13 @@ __all__ = [
     "StoreErasures",
     "StoreOutbox",
     "StoreRecords",
+    "StoredAgents",
     "Webhooks",
     "clean",
     "open_keys",
     "open_replies",
     "open_store",
+    "open_stored_agents",
     "read_store_url",
     "store_file",
     "tell_webhooks",

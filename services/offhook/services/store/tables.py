@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 #: The migration that makes these tables.
-HEAD = "0004"
+HEAD = "0005"
 
 metadata = MetaData()
 
@@ -280,4 +280,68 @@ replies = Table(
     Column("status", Integer),
     Column("sealed", LargeBinary),
     Index("replies_by_time", "begun_at"),
+)
+
+#: Agents kept with their history; a deleted one keeps its versions, for the calls that have them.
+agents = Table(
+    "agents",
+    metadata,
+    Column("workspace", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    #: Numbers of versions.
+    Column("newest", Integer, nullable=False),
+    Column("live", Integer),
+    Column("sandbox", Integer),
+    #: Counts the changes, so that whoever serves the agent sees that there was one.
+    Column("revision", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Column("deleted_at", Double),
+    Index("agents_by_time", "workspace", "created_at", "id"),
+)
+
+agent_versions = Table(
+    "agent_versions",
+    metadata,
+    Column("workspace", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("published_at", Double),
+)
+
+#: What was served from when on, also after a roll back.
+agent_publications = Table(
+    "agent_publications",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("agent_publications_by_agent", "workspace", "agent", "environment", "version"),
+)
+
+#: Widgets: what a page shows for an agent, by the code in its script tag.
+widgets = Table(
+    "widgets",
+    metadata,
+    Column("code", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("texts", JSON, nullable=False),
+    Column("style", JSON, nullable=False),
+    Column("domains", JSON, nullable=False),
+    Column("languages", JSON, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("changed_at", Double, nullable=False),
+    Index("widgets_by_time", "workspace", "created_at", "code"),
 )
