@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from offhook.protocol.call import LIVING, Call, CallEvent, CallState, EndReason
 from offhook.protocol.call import events as ev
+from offhook.protocol.quality import Quality
 
 #: When the calls below came into their state, seconds since the epoch.
 ENTERED = 1_000.0
@@ -31,6 +32,7 @@ _SAMPLES: dict[type[ev.Event], Callable[[Call], CallEvent]] = {
     ev.ToolReturned: lambda _: ev.ToolReturned(id="c:1", result="{}"),
     ev.RecordingBegan: lambda _: ev.RecordingBegan(key="c.ogg", consent="2026-11"),
     ev.RecordingSaved: lambda _: ev.RecordingSaved(key="c.ogg", seconds=62.5, size=500_000),
+    ev.AudioMeasured: lambda _: ev.AudioMeasured(quality=Quality(received=3000, lost=30, heard=59.4, mos=4.2)),
     ev.CallerReturned: lambda _: ev.CallerReturned(socket="socket-2"),
     ev.Reoffered: lambda _: ev.Reoffered(sdp="v=0 offer again"),
     ev.TimedOut: lambda call: ev.TimedOut(state=call.state, epoch=call.epoch),

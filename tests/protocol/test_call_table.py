@@ -212,6 +212,7 @@ ToolCalled      .           .           .           answered      .             
 ToolReturned    .           .           .           answered      held          reconnecting  ending      .
 RecordingBegan  .           .           ringing     answered      held          reconnecting  ending      .
 RecordingSaved  .           .           .           answered      held          reconnecting  ending      .
+AudioMeasured   .           .           .           answered      held          reconnecting  ending      .
 CallHeld        .           .           .           held          .             .             .           .
 CallResumed     .           .           .           .             answered      .             .           .
 CallerHungUp    ended       ending      ending      ending        ending        ending        .           .

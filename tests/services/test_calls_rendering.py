@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
 from offhook.protocol.call import CallState, EndReason, LogEntry
+from offhook.protocol.quality import Quality
 from offhook.protocol.record import (
     CallNotFound,
     CallRecord,
@@ -24,7 +25,15 @@ from offhook.protocol.record import (
 )
 from offhook.services.cli.calls import list_calls, show_call
 from offhook.services.cli.filtering import read_filter
-from offhook.services.cli.rendering import render_call, render_calls, say_ago, say_duration, say_reason
+from offhook.services.cli.rendering import (
+    render_call,
+    render_calls,
+    say_ago,
+    say_audio_in,
+    say_audio_out,
+    say_duration,
+    say_reason,
+)
 from offhook.services.store import open_store, store_file
 from offhook.simulation.call_logs import call_logs
 
@@ -108,6 +117,20 @@ def test_a_list_has_one_line_for_each_call() -> None:
         ["6f1c2d3e", "1 minute ago", "front-desk", "ended", "1 min 12 s", "the caller hung up"],
         ["ddddeeee", "2 hours ago", "-", "ended", "-", "it failed: no audio connection came up"],
     ]
+
+
+def test_how_the_audio_fared_is_told_in_words() -> None:
+    quality = Quality(
+        received=2970, lost=30, jitter=0.0042, heard=59.4, recovered=0.4, concealed=0.2, sent=3001, lost_there=12,
+        jitter_there=0.009, round_trip=0.081, mos=4.23,
+    )  # fmt: skip
+    assert say_audio_in(quality) == (
+        "2,970 packets, 1.0 % lost, jitter 4 ms, 0.4 s recovered, 0.2 s made up, MOS 4.2 (estimate)"
+    )
+    assert say_audio_out(quality) == "3,001 packets, 12 lost, jitter 9 ms, 81 ms to the caller and back"
+    # A caller that reports nothing tells nothing about what it lost.
+    assert say_audio_out(Quality(sent=5)) == "5 packets"
+    assert say_audio_in(None) == say_audio_out(None) == ""
 
 
 def test_no_calls() -> None:

@@ -377,3 +377,24 @@ async def test_leaving_does_not_wait_for_a_peer_that_is_gone(engine: AiortcEngin
         await caller.accept(await peer.answer(await caller.offer()))
         await caller.wait_connected()
         caller.vanish()
+
+
+async def test_a_call_knows_how_its_audio_fared(engine: AiortcEngine) -> None:
+    link = AudioLink()
+    async with call(engine, link) as (caller, peer):
+        caller.say(tone(700, 4, EAR_RATE))
+        await listen(link, 2)
+        async with asyncio.timeout(15):
+            # The caller reports each second or so, and knows our clock only after our first report.
+            while (quality := peer.quality()) is None or quality.round_trip is None:
+                await asyncio.sleep(0.05)
+        assert quality.received > 90 and quality.sent > 90
+        assert quality.heard == pytest.approx(quality.received * 0.02, abs=0.2)
+        assert quality.lost <= 1 and quality.concealed < 0.2
+        assert 0 <= quality.round_trip < 5 and 0 <= quality.jitter < 1
+        assert quality.mos is not None and quality.mos > 1
+        before = quality.heard
+        # What was heard before a hold still counts after it.
+        peer.hold()
+        held = peer.quality()
+        assert held is not None and held.heard >= before

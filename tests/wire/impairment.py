@@ -10,6 +10,7 @@ veth pair, and a forwarder copies frames between the other ends, late or not at 
 import heapq
 import os
 import random
+import secrets
 import select
 import socket
 import struct
@@ -23,8 +24,7 @@ from pathlib import Path
 
 import msgspec
 
-#: What interfaces and namespaces of ours are called, and their addresses.
-PREFIX = f"oh{os.getpid() % 100_000}"
+#: Addresses of the two hosts.
 SERVER, CALLER = "10.77.0.1", "10.77.0.2"
 _LONGEST = 2048
 
@@ -171,8 +171,9 @@ def namespaces_work() -> str:
     if os.geteuid() != 0:
         return "only root may make network namespaces"
     try:
-        _ip("netns", "add", f"{PREFIX}t")
-        _ip("netns", "delete", f"{PREFIX}t")
+        name = _new_name()
+        _ip("netns", "add", name)
+        _ip("netns", "delete", name)
     except (OSError, subprocess.CalledProcessError) as error:
         return f"no network namespace can be made: {error}"
     return ""
@@ -182,9 +183,12 @@ def namespaces_work() -> str:
 def open_hosts(impairment: Impairment) -> Iterator[tuple[list[str], list[str], Callable[[], None]]]:
     """Two hosts with a bad network between: what to put before a command to run it on each, and ``begin``."""
     with ExitStack() as stack:
-        prefixes = []
-        for name, address in (("s", SERVER), ("c", CALLER)):
-            space, inside, outside = PREFIX + name, f"{PREFIX}{name}i", f"{PREFIX}{name}o"
+        prefixes, outsides = [], []
+        for address in (SERVER, CALLER):
+            # Names are never used twice: the kernel takes its time to clear interfaces away.
+            space = _new_name()
+            inside, outside = f"{space}i", f"{space}o"
+            outsides.append(outside)
             _ip("netns", "add", space)
             stack.callback(_ip, "netns", "delete", space)
             _ip("link", "add", inside, "type", "veth", "peer", "name", outside)
@@ -198,7 +202,7 @@ def open_hosts(impairment: Impairment) -> Iterator[tuple[list[str], list[str], C
             prefixes.append(["ip", "netns", "exec", space])
         forwarder = stack.enter_context(
             subprocess.Popen(
-                [sys.executable, __file__, f"{PREFIX}so", f"{PREFIX}co", msgspec.json.encode(impairment).decode()],
+                [sys.executable, __file__, *outsides, msgspec.json.encode(impairment).decode()],
                 stdin=subprocess.PIPE,
             )
         )
@@ -211,6 +215,11 @@ def open_hosts(impairment: Impairment) -> Iterator[tuple[list[str], list[str], C
             forwarder.stdin.flush()
 
         yield prefixes[0], prefixes[1], begin
+
+
+def _new_name() -> str:
+    """A name for a namespace or an interface (at most 15 characters)."""
+    return f"oh{secrets.token_hex(4)}"
 
 
 def _ip(*arguments: str) -> None:

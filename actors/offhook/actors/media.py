@@ -38,11 +38,14 @@ from offhook.protocol.messages import (
     Envelope,
     encode,
 )
+from offhook.protocol.quality import Quality, add
 
 log = logging.getLogger("offhook.media")
 
 #: Seconds without a packet and without an order after which the peer is closed: its session is gone for good.
 FORSAKEN = 90.0
+#: Seconds between two reports of how the audio fares.
+MEASURE_EVERY = 30.0
 #: Seconds to wait for the session to take the last report.
 FAREWELL = 10.0
 
@@ -120,6 +123,9 @@ class MediaActor:
         self._tasks: TaskGroup
         self._reporter: Reporter
         self._tape: Tape
+        #: How the audio of connections that were given up had fared, and what was told last.
+        self._past: Quality | None = None
+        self._told: Quality | None = None
 
     async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
@@ -131,7 +137,10 @@ class MediaActor:
             async with anyio.create_task_group() as self._tasks:
                 self._tasks.start_soon(self._collect, inbox)
                 self._connect(order.sdp)
+                self._tasks.start_soon(self._measure)
                 await self._serve()
+                if (last := self._measured()) is not None:
+                    self._reporter.report(last)
                 self._tasks.cancel_scope.cancel()
             await self._tape.finish()
             self._reporter.report(ev.MediaClosed())
@@ -188,6 +197,22 @@ class MediaActor:
             await self._bus.publish(subjects.agent(self.call), encode(envelope))
         except BusAway:
             log.warning("digit lost, the bus is away", extra={"call": self.call})
+
+    async def _measure(self) -> None:
+        while True:
+            await anyio.sleep(MEASURE_EVERY)
+            if (measured := self._measured()) is not None:
+                # Waited for, so that reports do not pile up while nobody takes them.
+                await self._reporter.ask(measured)
+
+    def _measured(self) -> ev.AudioMeasured | None:
+        """How the audio fares; None when there is nothing new to tell."""
+        carrying = [known.peer for known in self._connections if known.was_up and known.peer is not None]
+        quality = add(self._past, carrying[-1].quality() if carrying else None)
+        if quality is None or quality == self._told:
+            return None
+        self._told = quality
+        return ev.AudioMeasured(quality=quality)
 
     # ── connections ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -257,6 +282,8 @@ class MediaActor:
     def _retire_before(self, number: int) -> None:
         for connection in self._connections:
             if connection.number < number:
+                if connection.was_up and connection.peer is not None:
+                    self._past = add(self._past, connection.peer.quality())
                 connection.scope.cancel()
         self._connections = [known for known in self._connections if known.number >= number]
 

@@ -15,6 +15,7 @@ import msgspec
 from offhook.actors.link import AudioLink
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.messages import AddCandidate
+from offhook.protocol.quality import Quality
 from offhook.protocol.speech import BrainAction, Heard, Hints, SpeechChunk, Voice
 
 # ── the bus ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,6 +162,9 @@ class MediaPeer(Protocol):
 
     async def next_event(self) -> PeerEvent:
         """The next thing that happened to the connection."""
+
+    def quality(self) -> Quality | None:
+        """How the audio has fared since the connection came up; None from a peer that does not know."""
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""

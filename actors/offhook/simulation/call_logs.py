@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from offhook.protocol.call import TABLE, Call, CallEvent, CallState, EndReason, LogEntry, step
 from offhook.protocol.call import events as ev
+from offhook.protocol.quality import Quality
 
 #: When the calls begin, seconds since the epoch.
 BEGIN = 1_790_000_000.0
@@ -77,6 +78,15 @@ def _events(kind: type[ev.Event], call: Call, at: float) -> st.SearchStrategy[Ca
             "seconds": st.floats(0, 1800),
             "size": st.integers(0, 10**8),
             "failure": st.sampled_from(["", "No space left on device"]),
+        },
+        ev.AudioMeasured: {
+            "quality": st.builds(
+                Quality,
+                received=st.integers(0, 10**6),
+                lost=st.integers(-3, 10**5),
+                concealed=st.floats(0, 60),
+                mos=st.none() | st.floats(1, 4.5),
+            )
         },
         ev.TimedOut: {"state": st.just(call.state), "epoch": st.just(call.epoch)},
     }

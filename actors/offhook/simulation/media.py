@@ -214,6 +214,9 @@ class SimulatedPeer:
         """See ``MediaPeer``."""
         return await self._news.get()
 
+    def quality(self) -> None:
+        """See ``MediaPeer``: nothing is lost on the way of a simulated call, and nothing is measured."""
+
     def hold(self) -> None:
         """See ``MediaPeer``."""
         self._wake()

@@ -13,7 +13,7 @@ import msgspec
 from offhook.protocol import subjects
 from offhook.protocol.call import effects as do
 from offhook.protocol.call.effects import CallEffect
-from offhook.protocol.call.events import EVENTS, CallEvent, LogEntry, RecordingSaved, Said
+from offhook.protocol.call.events import EVENTS, AudioMeasured, CallEvent, LogEntry, RecordingSaved, Said
 from offhook.protocol.errors import OffhookError
 
 #: Version of the envelope. A receiver ignores fields it does not know and refuses a newer version.
@@ -193,6 +193,8 @@ def _check_event(event: Body) -> None:
             _check_times(began, ended)
         case RecordingSaved(seconds=seconds):
             _check_times(seconds)
+        case AudioMeasured(quality=quality) if not quality.is_finite:
+            raise BadMessage("malformed", "a figure that cannot be")
 
 
 def _check_version(data: bytes) -> None:

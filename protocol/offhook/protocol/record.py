@@ -13,6 +13,7 @@ import msgspec
 from offhook.protocol.call import Call, CallState, EndReason, LogEntry, NoEdge, Recording, step
 from offhook.protocol.call.events import Said
 from offhook.protocol.errors import OffhookError
+from offhook.protocol.quality import Quality
 
 
 class StateEntered(msgspec.Struct, frozen=True):
@@ -70,6 +71,8 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
     duration: float = 0.0
     #: None for a call that was not recorded.
     recording: Recording | None = None
+    #: How its audio fared; None for a call that never had any.
+    quality: Quality | None = None
 
 
 class Analysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,6 +228,7 @@ def summarize(progress: Progress) -> CallSummary:
         "ended_at": call.ended_at,
         "duration": call.duration,
         "recording": call.recording,
+        "quality": call.quality,
     }
     if offer is not None:
         facts |= {name: getattr(offer, name) for name in _FROM_OFFER}

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from offhook.protocol.call.states import CallState, EndReason
+from offhook.protocol.quality import Quality
 
 #: Name of a recording: of its file in the folder of recordings.
 RecordingKey = Annotated[str, msgspec.Meta(pattern=r"^[-_a-zA-Z0-9]{1,64}\.ogg\Z")]
@@ -169,6 +170,12 @@ class RecordingSaved(Event, frozen=True):
     failure: str = ""
 
 
+class AudioMeasured(Event, frozen=True):
+    """How the audio has fared since the call began; told now and then, and when the media closes."""
+
+    quality: Quality
+
+
 class CallHeld(Event, frozen=True):
     """Somebody of the team put the caller on hold."""
 
@@ -235,6 +242,7 @@ CallEvent = (
     | ToolReturned
     | RecordingBegan
     | RecordingSaved
+    | AudioMeasured
     | CallHeld
     | CallResumed
     | CallerHungUp

@@ -10,6 +10,7 @@ from offhook.protocol.call import events as ev
 from offhook.protocol.call.states import CallState, EndReason
 from offhook.protocol.call.table import RETURNS, TABLE, TIMEOUTS, Edge, Table
 from offhook.protocol.errors import OffhookError, Reason
+from offhook.protocol.quality import Quality
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +54,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     #: Number of transcript lines.
     lines: int = 0
     recording: Recording | None = None
+    #: How its audio fared, as far as it was told.
+    quality: Quality | None = None
 
     @property
     def we_offer(self) -> bool:
@@ -156,6 +159,8 @@ def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
             known = call.recording or Recording(key=key)
             saved = msgspec.structs.replace(known, key=key, seconds=seconds, size=size, failure=failure)
             return msgspec.structs.replace(call, recording=saved)
+        case ev.AudioMeasured(quality=quality):
+            return msgspec.structs.replace(call, quality=quality)
         case ev.MediaLost():
             return msgspec.structs.replace(call, left=call.state)
         case ev.TimedOut(state=CallState.CONNECTING):

@@ -12,6 +12,6 @@ Both are pure: time is an argument (seconds, from any clock that does not jump),
 from offhook.protocol.jitter.decisions import Conceal, Decision, Decode, Quiet, Recover
 from offhook.protocol.jitter.even import Even, loudest_to_drop
 from offhook.protocol.jitter.prompt import Prompt
-from offhook.protocol.jitter.waiting import Counts
+from offhook.protocol.jitter.waiting import Counts, sum_of
 
-__all__ = ["Conceal", "Counts", "Decision", "Decode", "Even", "Prompt", "Quiet", "Recover", "loudest_to_drop"]
+__all__ = ["Conceal", "Counts", "Decision", "Decode", "Even", "Prompt", "Quiet", "Recover", "loudest_to_drop", "sum_of"]

@@ -40,6 +40,11 @@ class Counts(msgspec.Struct):
     quiet: int = 0
 
 
+def sum_of(one: Counts, other: Counts) -> Counts:
+    """The counts of two streams together."""
+    return Counts(*(a + b for a, b in zip(msgspec.structs.astuple(one), msgspec.structs.astuple(other), strict=True)))
+
+
 class Waiting:
     """The packets of one stream that wait, from the expected one on."""
 

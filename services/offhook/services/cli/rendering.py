@@ -12,6 +12,7 @@ from rich.text import Text
 
 from offhook.protocol.call import CallState, EndReason, Recording
 from offhook.protocol.messages import DeadLetter
+from offhook.protocol.quality import Quality
 from offhook.protocol.record import Analysis, CallRecord, CallSummary
 
 #: Characters of an id that are shown in a list; enough to name one call of many.
@@ -148,6 +149,35 @@ def say_recording(recording: Recording | None, folder: Path | None) -> str:
     return ", ".join(parts) + (f". {recording.failure}" if recording.failure else "")
 
 
+def say_audio_in(quality: Quality | None) -> str:
+    """``3,000 packets, 1.0 % lost, jitter 4 ms, 0.2 s made up, MOS 4.2``; empty where nothing is known."""
+    if quality is None:
+        return ""
+    parts = [f"{quality.received:,} packets", f"{100 * quality.loss:.1f} % lost", f"jitter {_ms(quality.jitter)}"]
+    if quality.recovered:
+        parts.append(f"{quality.recovered:.1f} s recovered")
+    if quality.concealed:
+        parts.append(f"{quality.concealed:.1f} s made up")
+    if quality.mos is not None:
+        parts.append(f"MOS {quality.mos:.1f} (estimate)")
+    return ", ".join(parts)
+
+
+def say_audio_out(quality: Quality | None) -> str:
+    """``3,000 packets, 12 lost, jitter 4 ms, 80 ms to the caller and back``; as far as the caller reports it."""
+    if quality is None:
+        return ""
+    parts = [f"{quality.sent:,} packets"]
+    if quality.round_trip is not None:
+        parts += [f"{max(0, quality.lost_there):,} lost", f"jitter {_ms(quality.jitter_there)}"]
+        parts.append(f"{_ms(quality.round_trip)} to the caller and back")
+    return ", ".join(parts)
+
+
+def _ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
+
+
 # ── parts of one call ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -162,6 +192,8 @@ def _facts(record: CallRecord, now: float, zone: tzinfo | None, recordings: Path
         ("Ended", say_reason(record)),
         ("Talked", _talked(record, now)),
         ("Recording", say_recording(record.recording, recordings)),
+        ("Audio in", say_audio_in(record.quality)),
+        ("Audio out", say_audio_out(record.quality)),
         ("Caller", record.caller or ""),
         ("Callee", record.callee or ""),
         *((f"variable {name}", value) for name, value in sorted(record.variables.items())),

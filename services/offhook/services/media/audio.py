@@ -10,6 +10,8 @@ from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import Tap
+from offhook.protocol.jitter import Counts, sum_of
+from offhook.protocol.quality import Quality
 from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import Offer
 from offhook.protocol.speech import EAR_RATE
@@ -54,6 +56,8 @@ class CallAudio:
         self._ssrc = ssrc
         self._caller: int | None = None
         self._hearing: Hearing | None = None
+        #: What became of the packets of streams that are over.
+        self._heard = Counts()
         self._digits = Digits()
         self._reports = Reports(ssrc)
         self._keypad = None if offer.digits is None else Keypad(offer.digits_rate)
@@ -81,7 +85,7 @@ class CallAudio:
         if self._hold is None:
             self._hold = HoldMusic()
             self._speaking.play(self._hold.take)
-            self._hearing = None
+            self._stop_hearing()
 
     def resume(self) -> None:
         """Undo ``hold``."""
@@ -101,7 +105,8 @@ class CallAudio:
         if kind not in (self._offer.opus, self._offer.digits):
             return
         if source != self._caller:
-            self._caller, self._hearing = source, None
+            self._caller = source
+            self._stop_hearing()
         self._reports.count(source, sequence, timestamp)
         sound = payload if kind == self._offer.opus else None
         if sound is None:
@@ -125,6 +130,13 @@ class CallAudio:
                 if report.ssrc == self._ssrc:
                     self._speaking.expect_loss(report.fraction_lost / 256)
 
+    @property
+    def quality(self) -> Quality:
+        """How the audio has fared so far."""
+        counts = self._heard if self._hearing is None else sum_of(self._heard, self._hearing.counts)
+        delay = 0.0 if self._hearing is None else self._hearing.delay
+        return self._reports.quality(counts, delay=delay, sent=self._speaking.packets)
+
     async def run(self) -> None:
         """Speak, and report, until cancelled."""
         async with anyio.create_task_group() as group:
@@ -142,6 +154,11 @@ class CallAudio:
         if self._hearing is None:
             self._hearing = Hearing(open_decoder(EAR_RATE), link.hear)
         self._hearing.put(sequence, timestamp, payload, time.monotonic())
+
+    def _stop_hearing(self) -> None:
+        if self._hearing is not None:
+            self._heard = sum_of(self._heard, self._hearing.counts)
+            self._hearing = None
 
     def _key(self, timestamp: int, payload: bytes) -> None:
         key = self._digits.put(timestamp, payload)

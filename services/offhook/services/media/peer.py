@@ -13,6 +13,7 @@ from offhook.actors.link import AudioLink
 from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent, PeerFailed, PeerLost, Tap
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate
+from offhook.protocol.quality import Quality
 from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_answer, check_candidate, check_offer
 from offhook.services.media.answer import write_answer
@@ -108,6 +109,10 @@ class AiortcPeer:
     async def next_event(self) -> PeerEvent:
         """The next thing that happened to the connection."""
         return await self._events_out.receive()
+
+    def quality(self) -> Quality | None:
+        """See ``MediaPeer``."""
+        return None if self._audio is None else self._audio.quality
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""

@@ -48,6 +48,7 @@ calls = Table(
     Column("ended_at", Double),
     Column("duration", Double, nullable=False),
     Column("recording", JSON),
+    Column("quality", JSON),
     # Lists are newest first, and a page begins behind (created_at, id) of the page before.
     Index("calls_by_time", "created_at", "id"),
     Index("calls_by_state", "state", "created_at"),
