@@ -29,6 +29,10 @@ KILLERS = (
 )
 
 
+#: Of these one at most is made, so that their order says nothing.
+ALTERNATIVES = {call.effects.SendAnswer, call.effects.SendOffer}
+
+
 class RowMutant(msgspec.Struct, frozen=True):
     """One entry of a table that is something else; ``entry`` None: it is not there."""
 
@@ -101,6 +105,8 @@ def _changes(row: Any, field: str, states: tuple[Any, ...]) -> Iterator[tuple[st
         name = getattr(effect, "__name__", effect)
         yield f"{name} dropped", msgspec.structs.replace(row, **{field: effects[:at] + effects[at + 1 :]})
     for at in range(len(effects) - 1):
+        if {effects[at], effects[at + 1]} == ALTERNATIVES:
+            continue
         swapped = (*effects[:at], effects[at + 1], effects[at], *effects[at + 2 :])
         yield f"effects {at + 1} and {at + 2} swapped", msgspec.structs.replace(row, **{field: swapped})
 

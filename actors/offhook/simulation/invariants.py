@@ -8,8 +8,8 @@ A step is an operation on the bus or a frame of the agent's voice; who owns what
     An owner's epoch is the revision of the key it wrote; only that node appends and orders under it, and a log's epochs
     never fall.
 ``owned``
-    A living call whose owner is gone has another within ``ADOPTION`` seconds in which the bus is whole and a gateway is
-    well.
+    A living call whose owner is gone has another within ``ADOPTION`` seconds in which the bus is whole and some gateway
+    is well all the time: one that has just started cannot know yet who is dead.
 ``answered``
     The agent is heard only after the call was answered, and only while the log says ``answered``: at once when nothing
     is wrong, else ``REPAIR`` seconds after things are right again at the latest. ``held`` is the same about hold.
@@ -91,7 +91,8 @@ class Watcher:
         self._owners: dict[tuple[str, int], str] = {}
         #: Calls that have an owner key.
         self._kept: set[str] = set()
-        self._since_whole = 0.0
+        #: Gateways that are well, and since when the world was so that they could adopt.
+        self._well: dict[str, float] = {}
         self._since_calm = 0.0
         #: Called at the first violation.
         self.on_violation: Callable[[], None] = lambda: None
@@ -205,8 +206,9 @@ class Watcher:
         bus = self.world.bus
         assert isinstance(bus, FaultyBus)
         gateways = [node for node in self.world.nodes.values() if node.kind == "gateway" and node.well]
-        if bus.troubles.operations or not gateways:
-            self._since_whole = now
+        known = {} if bus.troubles.operations else self._well
+        self._well = {node.name: known.get(node.name, now) for node in gateways}
+        whole = min(self._well.values(), default=now)
         unwell = [node for node in self.world.nodes.values() if not (node.well or node.killed)]
         if bus.troubles.operations or bus.troubles.messages or unwell:
             self._since_calm = now
@@ -217,7 +219,7 @@ class Watcher:
                 watched.ownerless = None
                 continue
             watched.ownerless = now if watched.ownerless is None else watched.ownerless
-            since = max(watched.ownerless - LOOK, self._since_whole)
+            since = max(watched.ownerless - LOOK, whole)
             if now - since > ADOPTION + LOOK:
                 self.fail("owned", call, f"no gateway has owned the call for {now - since:.1f} s")
         self._check_tools()
