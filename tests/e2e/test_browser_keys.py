@@ -1,5 +1,5 @@
-"""Keys pressed in a real browser, as tones in the audio stream (RTCDTMFSender): covers A7 and the DTMF of W6 with the
-real product."""
+"""Keys and hold in a real browser with the real product: keys travel as events in the audio stream (RTCDTMFSender),
+an operator holds the call from the command line. Covers A7, the DTMF of W6, H1 (hold) and W5 (on hold)."""
 
 import wave
 from pathlib import Path
@@ -22,6 +22,21 @@ PRESS = """async (keys) => {
         sender.insertDTMF(keys, 100, 70);
     });
 }"""
+#: The loudest that arrives in the page within two seconds, of full scale.
+LOUDEST = """async () => {
+    const context = new AudioContext();
+    const meter = context.createAnalyser();
+    context.createMediaStreamSource(window.offhookCall.remoteStream).connect(meter);
+    const samples = new Float32Array(meter.fftSize);
+    let loudest = 0;
+    for (let look = 0; look < 40; look++) {
+        await new Promise((done) => setTimeout(done, 50));
+        meter.getFloatTimeDomainData(samples);
+        loudest = Math.max(loudest, ...samples.map(Math.abs));
+    }
+    await context.close();
+    return loudest;
+}"""
 
 
 def silence(folder: Path) -> Path:
@@ -43,15 +58,27 @@ def test_keys_reach_the_agent_and_it_answers(product: "Product", tmp_path: Path)
         page.goto(product.url)
         page.click("#start")
         expect(page.locator("#lines")).to_contain_text("Riverside", timeout=PATIENCE)
+        call = page.evaluate("window.offhookCall.sessionId")
+        hold(page, product, call)
         press(page, "2", "nine to five")
         press(page, "9", "Goodbye")
         expect(page.locator("#state")).to_contain_text("ended", timeout=PATIENCE)
-        call = page.evaluate("window.offhookCall.sessionId")
         browser.close()
     record = product.record(call)
     assert record["reason"] == "agent_completed"
     # Each key once, though a browser sends a dozen packets for it.
     assert [line["text"] for line in record["transcript"] if line["role"] == "caller"] == ["2", "9"]
+
+
+def hold(page: Page, product: "Product", call: str) -> None:
+    """Put the caller on hold and take it off again."""
+    product.run("calls", "hold", call)
+    expect(page.locator("#state")).to_contain_text("On hold", timeout=PATIENCE)
+    assert page.evaluate(LOUDEST) > 0.02, "no hold audio is heard"
+    product.run("calls", "resume", call)
+    expect(page.locator("#state")).not_to_contain_text("On hold", timeout=PATIENCE)
+    # The agent may ask meanwhile whether somebody is there; the melody never rests for so long.
+    assert any(page.evaluate(LOUDEST) < 0.01 for _ in range(5)), "hold audio goes on"
 
 
 def press(page: Page, keys: str, answer: str) -> None:

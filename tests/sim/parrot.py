@@ -49,7 +49,11 @@ class Parrot:
 class Birds:
     """The agents of these tests: ``parrot``."""
 
-    def __init__(self, *, tool_seconds: float = 0.5, tool_fails: bool = False) -> None:
+    def __init__(
+        self, *, tool_seconds: float = 0.5, tool_fails: bool = False, recorded: bool = False, consent: str = ""
+    ) -> None:
+        self.recorded = recorded
+        self.consent = consent
         self.tool_seconds = tool_seconds
         self.tool_fails = tool_fails
         #: Ids of the tool uses that ran.
@@ -58,7 +62,15 @@ class Birds:
     def profile(self, agent: str, version: str | None = None) -> Profile:
         if agent != "parrot" or version not in {None, "1"}:
             raise AgentNotFound(f"There is no agent {agent!r} with version {version!r}.")
-        return Profile(agent=agent, version="1", name="Parrot", voice=Voice(), max_duration=300.0)
+        return Profile(
+            agent=agent,
+            version="1",
+            name="Parrot",
+            voice=Voice(),
+            max_duration=300.0,
+            recorded=self.recorded,
+            consent=self.consent,
+        )
 
     def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Parrot:
         self.profile(agent, version)

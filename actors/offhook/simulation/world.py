@@ -32,6 +32,7 @@ from offhook.protocol.record import CallRecord, fold_record
 from offhook.simulation import scheduler
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.media import Handset, SimulatedEngine, answer_of, offer_of
+from offhook.simulation.recordings import SimulatedRecorder
 from offhook.simulation.records import SimulatedRecords
 from offhook.simulation.scheduler import run, start_in
 from offhook.simulation.speech import SimulatedDetector, SimulatedRecognizer, SimulatedSynthesizer, noise, utter
@@ -330,6 +331,7 @@ class World:
         self.engine = SimulatedEngine()
         self.recognizer = SimulatedRecognizer()
         self.synthesizer = SimulatedSynthesizer()
+        self.recorder = SimulatedRecorder()
         self.records = SimulatedRecords()
         #: Every process that was ever started, in that order.
         self.nodes: dict[str, Node] = {}
@@ -361,6 +363,7 @@ class World:
             recognizer=self.recognizer,
             synthesizer=self.synthesizer,
             detector=SimulatedDetector,
+            recorder=self.recorder,
         )
         await self._start(node, node.voice.run)
         return node.voice
