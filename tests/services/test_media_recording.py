@@ -215,6 +215,17 @@ async def test_opusinfo_finds_nothing_wrong(tmp_path: Path) -> None:
     assert "WARNING" not in said and "Streams: 2, Coupled: 0" in said and "0m:03.993s" in said, said
 
 
+async def test_a_finished_recording_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recording, clock = silent_recording(tmp_path)
+    feed(recording, 50, clock=clock)
+    saved = await recording.finish()
+    recording.left = True
+    feed(recording, 50, begin=50, clock=clock)
+    recording.write()
+    assert (tmp_path / "a-call.ogg").stat().st_size == saved.size
+    assert not caplog.records and await recording.finish() == saved
+
+
 async def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recording, clock = silent_recording(tmp_path)
     feed(recording, 100, clock=clock)

@@ -75,6 +75,7 @@ class FileRecording:
         self._recoders = (Recoder(), Recoder())
         self._stream = OggStream(secrets.randbits(32))
         self._descriptor: int | None = None
+        self._closed = False
         #: When the first packet came.
         self._began: float | None = None
         self._samples = 0
@@ -106,7 +107,10 @@ class FileRecording:
     # ── the worker thread ──────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, *, last: bool = False) -> None:
-        """Write what has had time to come; with ``last`` everything, and close the file."""
+        """Write what has had time to come; with ``last`` everything, and close the file. Then nothing more is taken."""
+        if self._closed:
+            return
+        last = last or self.left
         try:
             self._place()
             if self._began is not None and not self._failure:
@@ -114,11 +118,12 @@ class FileRecording:
         except OSError as error:
             self._failure = f"The disk did not take it: {error.strerror}."
             log.error("recording broke off", extra={"key": self.key, "why": str(error)})
-        if last or self.left:
+        if last:
             self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file for good."""
+        self._closed = True
         if self._descriptor is not None:
             with suppress(OSError):
                 os.fsync(self._descriptor)
