@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 #: The migration that makes these tables.
-HEAD = "0005"
+HEAD = "0006"
 
 metadata = MetaData()
 
