@@ -13,6 +13,16 @@ from offhook.simulation.world import SimulatedCall, World, open_world, run
 Begin = Callable[[World], Awaitable[SimulatedCall]]
 
 
+def act(scenario: Callable[[], Awaitable[None]]) -> None:
+    """Run a scenario; one that waits for what never comes fails after ten virtual minutes."""
+
+    async def bounded() -> None:
+        with anyio.fail_after(600):
+            await scenario()
+
+    run(bounded)
+
+
 async def over_the_gateway_protocol(world: World) -> SimulatedCall:
     return await world.dial("parrot", metadata={"cart": "7"})
 
@@ -64,7 +74,7 @@ def test_a_conversation_to_its_polite_end(begin: Begin) -> None:
             assert call.errors == []
             assert world.engine.open == 0
 
-    run(scenario)
+    act(scenario)
 
 
 @FACES
@@ -80,7 +90,7 @@ def test_the_visitor_hangs_up(begin: Begin) -> None:
             await call.socket.wait_closed()
             assert call.events[-1]["event"] == "ended"
 
-    run(scenario)
+    act(scenario)
 
 
 @FACES
@@ -96,7 +106,7 @@ def test_a_socket_that_breaks_leaves_the_call_to_its_audio(begin: Begin) -> None
             call.handset.present = False
             assert (await call.ended()).reason == EndReason.LOST
 
-    run(scenario)
+    act(scenario)
 
 
 @FACES
@@ -114,7 +124,7 @@ def test_the_gateway_dies_and_the_conversation_goes_on(begin: Begin) -> None:
             await call.says("bye")
             assert (await call.ended()).reason == EndReason.AGENT_COMPLETED
 
-    run(scenario)
+    act(scenario)
 
 
 @FACES
@@ -138,7 +148,25 @@ def test_every_line_is_busy(begin: Begin) -> None:
             again = await begin(world)
             await again.hears("parrot")
 
-    run(scenario)
+    act(scenario)
+
+
+@FACES
+def test_a_call_that_was_adopted_still_takes_its_line(begin: Begin) -> None:
+    """Covers R4."""
+
+    async def scenario() -> None:
+        async with open_world(Birds(), gateways=2) as world:
+            await world.limit("simulated", 1)
+            call = await over_the_gateway_protocol(world)
+            await call.hears("parrot")
+            world.kill(next(name for name, node in world.nodes.items() if call.socket in node.sockets))
+            await anyio.sleep(6)
+            another = await begin(world)
+            await anyio.sleep(2)
+            assert another.errors[0].get("reason", another.errors[0]["code"]) == Reason.AT_CAPACITY
+
+    act(scenario)
 
 
 async def closed(call: SimulatedCall) -> None:
@@ -172,7 +200,21 @@ def test_a_session_is_joined_once_with_its_own_token() -> None:
             await call.says("hello again")
             await call.hears("you said hello again")
 
-    run(scenario)
+    act(scenario)
+
+
+@pytest.mark.parametrize("code", [1000, 1001])
+def test_a_page_that_closes_its_socket_in_good_order_has_hung_up(code: int) -> None:
+    """Covers S4."""
+
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await world.join("parrot")
+            await call.hears("parrot")
+            await call.socket.close(code)
+            assert (await call.ended()).reason == EndReason.CALLER_HANGUP
+
+    act(scenario)
 
 
 def test_who_says_nothing_is_not_waited_for() -> None:
@@ -182,7 +224,7 @@ def test_who_says_nothing_is_not_waited_for() -> None:
             await closed(call)
             assert (call.errors[0]["code"], call.socket.closed) == ("token_missing", (4401, "Auth token required"))
 
-    run(scenario)
+    act(scenario)
 
 
 def test_frames_out_of_turn_and_bad_answers_are_refused_and_the_call_goes_on() -> None:
@@ -208,4 +250,4 @@ def test_frames_out_of_turn_and_bad_answers_are_refused_and_the_call_goes_on() -
             joined.hang_up()
             assert (await joined.ended()).reason == EndReason.CALLER_HANGUP
 
-    run(scenario)
+    act(scenario)

@@ -141,11 +141,13 @@ function show(api) {
   }
 }
 
-try {
+async function load() {
   const answer = await fetch("/v1/openapi.json");
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   show(await answer.json());
-} catch (error) {
+}
+
+load().catch((error) => {
   const about = /** @type {HTMLElement} */ (document.querySelector("#about"));
   about.textContent = `The document cannot be loaded (${error}). Reload the page in a moment.`;
-}
+});

@@ -83,7 +83,7 @@ async function call() {
   for (const track of microphone.getTracks()) track.stop();
 }
 
-form.onsubmit = async (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
   startButton.disabled = true;
   endButton.disabled = false;
@@ -96,4 +96,4 @@ form.onsubmit = async (event) => {
   }
   startButton.disabled = false;
   endButton.disabled = true;
-};
+});
