@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import time
+import urllib.request
 from pathlib import Path
 
 import msgspec
 from product import Product
+from prometheus_client.parser import text_string_to_metric_families
 
 ROLES = ("gateway", "voice", "records", "api")
 
@@ -111,3 +113,14 @@ def dropped_by(product: Product) -> dict[str, int]:
 
 def _told(product: Product) -> list[tuple[str, str]]:
     return re.findall(r"\[(\w+)\] tasks living +tasks=(\d+)", product.log.read_text())
+
+
+def figures_at(port: int) -> dict[tuple[str, str], float]:
+    """The figures that a role of the product serves: (name, value of its label) and number."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, next(iter(sample.labels.values()), "")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }

@@ -13,10 +13,11 @@ import anyio
 import anyio.to_thread
 import msgspec
 from gateway_client import token_for
-from product import Product
+from product import Product, free_ports
 
 from offhook.protocol.record import CallNotFound
 from offhook.services.bus import open_bus
+from offhook.services.settings import ROLES
 from offhook.services.store import open_store, store_file
 from offhook.services.up import bus_address
 
@@ -111,7 +112,9 @@ class Stage(Product):
         (self.agents / "hasty.toml").write_text(HASTY)
         (self.agents / "patient.toml").write_text(PATIENT)
         (self.agents / "scribe.toml").write_text(SCRIBE)
-        super().__init__(folder, "--agents", str(self.agents))
+        #: Where the roles serve their figures: the first of four ports in a row.
+        self.metrics = free_ports(len(ROLES))
+        super().__init__(folder, "--agents", str(self.agents), "--metrics", f"127.0.0.1:{self.metrics}")
 
     def new_token(self, agent: str = "clerk", **options: Any) -> str:
         """A fresh call token, without the detour through a process of its own."""

@@ -12,7 +12,7 @@ import sys
 import msgspec
 
 from offhook.protocol.errors import OffhookError
-from offhook.services.settings import BAD_SETUP_EXIT, Settings, decode_settings, node_name
+from offhook.services.settings import BAD_SETUP_EXIT, Settings, decode_settings, metrics_of, node_name
 
 #: The environment variable with the settings.
 VARIABLE = "OFFHOOK_SETTINGS"
@@ -49,7 +49,8 @@ def main() -> None:
     """Start the role that the arguments and the environment name."""
     _run, role, ready_fd = sys.argv[1:]
     settings = decode_settings(os.environ.pop(VARIABLE))
-    sys.exit(start_role(role, msgspec.structs.replace(settings, node=node_name(role), ready_fd=int(ready_fd))))
+    own = {"node": node_name(role), "ready_fd": int(ready_fd), "metrics": metrics_of(role, settings.metrics)}
+    sys.exit(start_role(role, msgspec.structs.replace(settings, **own)))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_logs: int | None = None
     #: Days for which recordings are kept on this machine, 0: for ever.
     keep_recordings: int = 0
+    #: Where Prometheus may ask for figures; None: nowhere.
+    metrics: Address | None = None
     #: File descriptor on which to say that the role serves.
     ready_fd: int | None = None
     #: End when stdin ends: whoever started the process is gone then.
@@ -100,6 +102,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def recordings_folder(data: Path) -> Path:
     """Where the recordings of calls lie in a data folder, each as ``<call>.ogg``."""
     return data / "recordings"
+
+
+def metrics_of(role: str, first: Address | None) -> Address | None:
+    """Where ``role`` serves its figures when all roles run together: the ports of the roles follow one another."""
+    if first is None:
+        return None
+    return Address(first.host, first.port + ROLES.index(role) if first.port else 0)
 
 
 def encode_settings(settings: Settings) -> str:

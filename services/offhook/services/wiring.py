@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -22,6 +23,7 @@ from offhook.protocol.errors import OffhookError
 from offhook.protocol.record import CallFilter, CallPage, CallRecord
 from offhook.services.bus import keep_logs, open_bus
 from offhook.services.lifetime import wait_stopped
+from offhook.services.metrics import Read, call_figures, media_figures
 from offhook.services.settings import BadSetup, Settings, recordings_folder, signal_ready
 
 if TYPE_CHECKING:
@@ -193,8 +195,7 @@ async def _gateway(settings: Settings) -> None:
         await tasks.start(
             partial(serve_gateway, settings.http.host, settings.http.port, upstream=upstream, handle=handle)
         )
-        _serve(settings)
-        await wait_stopped()
+        await _serve(settings, lambda: call_figures(len(registry.calls)))
         registry.close()
         with anyio.move_on_after(LAST_CALLS):
             await registry.wait_empty()
@@ -245,8 +246,11 @@ async def _voice(settings: Settings) -> None:
         # Before the first hold, so that no call waits for it.
         tasks.start_soon(anyio.to_thread.run_sync, hold_packets)
         await _start(tasks, node.run)
-        _serve(settings)
-        await wait_stopped({"datagrams dropped": engine.dropped})
+        await _serve(
+            settings,
+            lambda: media_figures(engine.connections, engine.quality, engine.dropped),
+            {"datagrams dropped": engine.dropped},
+        )
         with anyio.move_on_after(LAST_CALLS):
             await node.wait_empty()
         with anyio.move_on_after(LAST_WORD):
@@ -268,9 +272,8 @@ async def _records(settings: Settings) -> None:
             tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=(tell_webhooks, analyses)))
             files = RecordingFiles(recordings_folder(settings.data))
             tasks.start_soon(Eraser(bus=bus, erasures=StoreErasures(store), files=files, clock=WallClock()).run)
-            _serve(settings)
             tasks.start_soon(_talk_outside, settings, store, agents)
-            await wait_stopped()
+            await _serve(settings)
             # What does not make it is read at the next start.
             await anyio.sleep(LAST_LINES)
             tasks.cancel_scope.cancel()
@@ -319,9 +322,8 @@ async def _api(settings: Settings) -> None:
                 websocket_path=SIGNALING_PATH,
             )
             await tasks.start(partial(serve_api, settings.api.host, settings.api.port, parts))
-            _serve(settings)
             tasks.start_soon(anyio.to_thread.run_sync, history.open)
-            await wait_stopped()
+            await _serve(settings)
             tasks.cancel_scope.cancel()
     finally:
         history.close()
@@ -332,11 +334,26 @@ async def _api(settings: Settings) -> None:
 # ── what they share ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _serve(settings: Settings) -> None:
-    """Say that the role serves. What was made up to here stays: the garbage collector need never look at it again."""
-    gc.freeze()
-    gc.enable()
-    signal_ready(settings)
+async def _serve(
+    settings: Settings, read: Read = tuple, counted: Mapping[str, Mapping[str, int]] | None = None
+) -> None:
+    """Say that the role serves, and wait until it is to end; meanwhile tell the figures that ``read`` gives.
+
+    What was made up to here stays: the garbage collector need never look at it again.
+    """
+    with _open_metrics(settings, read):
+        gc.freeze()
+        gc.enable()
+        signal_ready(settings)
+        await wait_stopped(counted)
+
+
+def _open_metrics(settings: Settings, read: Read) -> AbstractContextManager[object]:
+    if settings.metrics is None:
+        return nullcontext()
+    from offhook.services.metrics.serving import open_metrics
+
+    return open_metrics(settings.metrics, read)
 
 
 def store_place(settings: Settings) -> str | Path:

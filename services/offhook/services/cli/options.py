@@ -205,6 +205,19 @@ def keep_recordings_option(function: Function) -> Function:
     )(function)
 
 
+def metrics_option(function: Function) -> Function:
+    """``--metrics``: where Prometheus may ask."""
+    return click.option(
+        "--metrics",
+        callback=lambda ctx, param, text: None if text is None else to_address(ctx, param, text),
+        metavar="HOST:PORT",
+        envvar="OFFHOOK_METRICS",
+        show_envvar=True,
+        help="Serve figures for Prometheus at http://HOST:PORT/metrics to whoever can reach it: keep it on 127.0.0.1 "
+        "or an inner network. With 'up', the roles have this port and the next three. Default: nowhere.",
+    )(function)
+
+
 def log_options(function: Function) -> Function:
     """``-v``, ``--log-level``, ``--log-format``."""
     for option in (

@@ -12,6 +12,7 @@ from offhook.services.cli.options import (
     keep_recordings_option,
     log_options,
     media_options,
+    metrics_option,
     require_turn_secret,
     store_option,
     to_address,
@@ -52,6 +53,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
     "--ready-fd", type=click.IntRange(min=0), help="Write 'ready' to this file descriptor when the role serves."
 )
 @click.option("--exit-with-stdin", is_flag=True, help="End when stdin ends.")
+@metrics_option
 @log_options
 @click.pass_context
 def run(
@@ -72,6 +74,7 @@ def run(
     node: str | None,
     ready_fd: int | None,
     exit_with_stdin: bool,
+    metrics: Address | None,
     verbose: bool,
     log_level: Literal["debug", "info", "warning", "error"],
     log_format: Literal["text", "json"],
@@ -106,6 +109,7 @@ def run(
         keep_recordings=keep_recordings,
         ready_fd=ready_fd,
         exit_with_stdin=exit_with_stdin,
+        metrics=metrics,
         log_level="info" if verbose else log_level,
         log_format=log_format,
     )

@@ -18,6 +18,7 @@ from offhook.services.cli.options import (
     keep_recordings_option,
     log_options,
     media_options,
+    metrics_option,
     require_turn_secret,
     store_option,
     webhook_allow_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @media_options
 @keep_logs_option(30)
 @keep_recordings_option
+@metrics_option
 @log_options
 def up(
     http: Address,
@@ -56,6 +58,7 @@ def up(
     agents: Path | None,
     keep_logs: int,
     keep_recordings: int,
+    metrics: Address | None,
     verbose: bool,
     log_level: Literal["debug", "info", "warning", "error"],
     log_format: Literal["text", "json"],
@@ -85,6 +88,7 @@ def up(
         keep_logs=keep_logs,
         keep_recordings=keep_recordings,
         exit_with_stdin=True,
+        metrics=metrics,
         log_level="info" if verbose else log_level,
         log_format=log_format,
     )

@@ -4,6 +4,7 @@ import datetime
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import reduce
 from ipaddress import ip_address
 
 import anyio
@@ -12,6 +13,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import Tap
 from offhook.protocol.candidates import is_private
+from offhook.protocol.quality import Quality, add
 from offhook.services.media.codec import find_codec
 from offhook.services.media.ice import Reach, offered_addresses
 from offhook.services.media.peer import AiortcPeer
@@ -42,6 +44,9 @@ class AiortcEngine:
         self._allow_private = self._allow_loopback or any(is_private(a) for a in addresses)
         self._certificate = RTCCertificate.generateCertificate()
         self.dropped: Counter[str] = Counter()
+        #: How the audio of connections that are closed had fared, and those that are open. One assignment changes
+        #: both, for whoever reads them from another thread.
+        self._books: tuple[Quality | None, tuple[AiortcPeer, ...]] = (None, ())
         self._ticker = Ticker()
 
     @asynccontextmanager
@@ -49,6 +54,17 @@ class AiortcEngine:
         """A room in which peers of this engine, opened with its lines as links, hear each other."""
         async with open_room(self._ticker) as room:
             yield room
+
+    @property
+    def connections(self) -> int:
+        """Peer connections that are open."""
+        return len(self._books[1])
+
+    @property
+    def quality(self) -> Quality:
+        """How the audio of all connections has fared, closed ones included: the counts (the rest is of any one)."""
+        past, peers = self._books
+        return reduce(add, (peer.quality() for peer in peers), past) or Quality()
 
     @asynccontextmanager
     async def open_peer(
@@ -66,6 +82,8 @@ class AiortcEngine:
             allow_private=self._allow_private,
             dropped=self.dropped,
         )
+        past, peers = self._books
+        self._books = past, (*peers, peer)
         failure: Exception | None = None
         try:
             async with anyio.create_task_group() as group:
@@ -79,6 +97,8 @@ class AiortcEngine:
         finally:
             with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await peer.close()
+            past, peers = self._books
+            self._books = add(past, peer.quality()), tuple(other for other in peers if other is not peer)
         if failure is not None:
             raise failure
 
