@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,16 @@ PATIENCE = 60.0
 
 
 class Product:
-    """A running ``offhook up``."""
+    """A running ``offhook up``, on ``address``; ``prefix`` stands before the command and runs it on another host."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, address: str = "127.0.0.1", prefix: Sequence[str] = ()) -> None:
         self.folder = folder
         self.port = free_port()
         self.log = folder / "up.log"
-        command = [str(_offhook()), "up", "--http", f"127.0.0.1:{self.port}", "--data", str(folder / "data")]
+        command = [*prefix, str(_offhook()), "up", "--http", f"{address}:{self.port}", "--data", str(folder / "data")]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--media-address", "127.0.0.1", *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [*command, "--media-address", address, *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
         try:
             self._wait_ready()

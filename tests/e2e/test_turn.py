@@ -1,19 +1,22 @@
 """Callers whose network lets nothing through but a TURN server, with the real product, coturn and browser: covers G9.
 
-The page is not allowed any path but a relay, and each time coturn listens on one transport only: with TCP and TLS the
-browser sends no UDP at all.
+The page is not allowed any path but a relay, and each time coturn listens on one transport only. Where network
+namespaces can be made, a browser is also put into one that lets no UDP out, and may try whatever it likes.
 """
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from aioice import stun, turn
+from impairment import SERVER, Impairment, namespaces_work, open_hosts
 from page_stage import CHROMIUM, MICROPHONE, QUIET
 from playwright.sync_api import Page, sync_playwright
 from product import Product, free_port
@@ -94,6 +97,56 @@ def test_a_call_goes_through_the_relay(transport: str, relayed: Product, ports: 
     assert (after["type"], after["over"]) == ("relay", transport)
     assert after["packets"] > before["packets"]
     assert given["urls"] == [url(transport, port) for transport, port in ports.items()]
+
+
+class Blocked(NamedTuple):
+    """A product on one host, and another host that lets no UDP out."""
+
+    product: Product
+    #: Where a TURN server for each transport is expected.
+    ports: dict[str, int]
+    #: What runs a command on the host of the product, and of the caller.
+    server: list[str]
+    caller: list[str]
+
+
+@pytest.fixture(scope="module")
+def blocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Blocked]:
+    if why := namespaces_work():
+        pytest.skip(why)
+    ports = {"tcp": free_port(), "tls": free_port()}
+    servers = [option for transport, port in ports.items() for option in ("--ice", url(transport, port, SERVER))]
+    with open_hosts(Impairment()) as (server, caller, _):
+        subprocess.run([*caller, "ip", "rule", "add", "ipproto", "udp", "blackhole"], check=True)
+        folder = tmp_path_factory.mktemp("blocked")
+        product = Product(folder, *servers, "--turn-secret", SECRET, address=SERVER, prefix=server)
+        yield Blocked(product, ports, server, caller)
+        assert product.stop() == 0, product.log.read_text()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_call_finds_the_relay_where_udp_is_blocked(transport: str, blocked: Blocked, tmp_path: Path) -> None:
+    sending = f"import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('{SERVER}', 9))"
+    refused = subprocess.run([*blocked.caller, sys.executable, "-c", sending], stderr=subprocess.PIPE, check=False)
+    assert b"OSError" in refused.stderr
+    browser_there = tmp_path / "chromium"
+    browser_there.write_text(f'#!/bin/sh\nexec {" ".join(blocked.caller)} {CHROMIUM} "$@"\n')
+    browser_there.chmod(0o755)
+    address = f"http://{SERVER}:{blocked.product.port}"
+    # Microphones are for secure pages only, and certificates of the tests are signed by nobody.
+    secure = ["--ignore-certificate-errors", f"--unsafely-treat-insecure-origin-as-secure={address}"]
+    turn_server = open_turn_server(tmp_path, transport, blocked.ports[transport], host=SERVER, prefix=blocked.server)
+    with turn_server, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_there, args=[*QUIET, *MICROPHONE, *secure])
+        page = browser.new_page()
+        page.goto(address)
+        page.click("#start")
+        wait_until(page, "window.offhookCall && offhookCall.state === 'answered'")
+        path = page.evaluate(PATH)
+        page.click("#end")
+        wait_until(page, "offhookCall.state === 'ended'")
+        browser.close()
+    assert (path["type"], path["over"]) == ("relay", transport)
 
 
 def test_only_credentials_of_the_day_are_taken(relayed: Product, ports: dict[str, int], tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,59 +28,54 @@ _ONLY = {
 }
 
 
-def url(transport: str, port: int) -> str:
+def url(transport: str, port: int, host: str = "127.0.0.1") -> str:
     """The address for ``--ice``."""
-    return (
-        f"turns:127.0.0.1:{port}?transport=tcp"
-        if transport == "tls"
-        else f"turn:127.0.0.1:{port}?transport={transport}"
-    )
+    return f"turns:{host}:{port}?transport=tcp" if transport == "tls" else f"turn:{host}:{port}?transport={transport}"
 
 
 @contextmanager
-def open_turn_server(folder: Path, transport: str, port: int) -> Iterator[None]:
-    """A TURN server that takes callers over one transport only."""
+def open_turn_server(
+    folder: Path, transport: str, port: int, *, host: str = "127.0.0.1", prefix: Sequence[str] = ()
+) -> Iterator[None]:
+    """A TURN server that takes callers over one transport only; ``prefix`` runs it on another host."""
     if shutil.which("turnserver") is None:
         pytest.fail("turnserver is missing; the command that runs all tests installs it (apt-get install coturn)")
     certificate, key = _certificate(folder)
     command = [
-        "turnserver", "-n", "--no-cli", "--cli-password=unused", "--use-auth-secret", f"--static-auth-secret={SECRET}",
-        "--realm=offhook.test", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}",
-        f"--tls-listening-port={port}", f"--cert={certificate}", f"--pkey={key}", f"--userdb={folder / 'turndb'}",
-        f"--pidfile={folder / 'turn.pid'}", "--log-file=stdout", "--simple-log",
-        # The tests' voice node is on loopback, which a TURN server in earnest must never relay to.
+        *prefix, "turnserver", "-n", "--no-cli", "--cli-password=unused",
+        "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=offhook.test",
+        f"--listening-ip={host}", f"--relay-ip={host}", f"--listening-port={port}", f"--tls-listening-port={port}",
+        f"--cert={certificate}", f"--pkey={key}", f"--userdb={folder / 'turndb'}", f"--pidfile={folder / 'turn.pid'}",
+        "--log-file=stdout", "--simple-log",
+        # The tests' voice node may be on loopback, which a TURN server in earnest must never relay to.
         "--allow-loopback-peers", *_ONLY[transport],
     ]  # fmt: skip
     log = folder / f"turn-{transport}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
     try:
-        _wait_listening(process, transport, port, log)
+        until = time.monotonic() + 20
+        while not _listens(transport, host, port, prefix):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
         yield
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_listening(process: "subprocess.Popen[bytes]", transport: str, port: int, log: Path) -> None:
-    until = time.monotonic() + 20
-    while not _listens(transport, port):
-        assert process.poll() is None and time.monotonic() < until, log.read_text()
-        time.sleep(0.05)
-
-
-def _listens(transport: str, port: int) -> bool:
+def _listens(transport: str, host: str, port: int, prefix: Sequence[str]) -> bool:
     if transport == "udp":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.settimeout(0.2)
-            probe.connect(("127.0.0.1", port))
+            probe.connect((host, port))
             try:
                 probe.send(b"\0\1\0\0\x21\x12\xa4\x42" + os.urandom(12))
                 return bool(probe.recv(1500))
             except OSError:
                 return False
-    with socket.socket() as tcp:
-        return tcp.connect_ex(("127.0.0.1", port)) == 0
+    probing = "import socket, sys; sys.exit(socket.socket().connect_ex((sys.argv[1], int(sys.argv[2]))))"
+    return subprocess.run([*prefix, sys.executable, "-c", probing, host, str(port)], check=False).returncode == 0
 
 
 def _certificate(folder: Path) -> tuple[Path, Path]:
