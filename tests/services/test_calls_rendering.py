@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from offhook.protocol.call import CallState, EndReason, LogEntry
+from offhook.protocol.call import CallState, EndReason, LogEntry, Recording
 from offhook.protocol.quality import Quality
 from offhook.protocol.record import (
     CallNotFound,
@@ -33,6 +33,7 @@ from offhook.services.cli.rendering import (
     say_audio_out,
     say_duration,
     say_reason,
+    say_recording,
 )
 from offhook.services.store import open_store, store_file
 from offhook.simulation.call_logs import call_logs
@@ -131,6 +132,27 @@ def test_how_the_audio_fared_is_told_in_words() -> None:
     # A caller that reports nothing tells nothing about what it lost.
     assert say_audio_out(Quality(sent=5)) == "5 packets"
     assert say_audio_in(None) == say_audio_out(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("recording", "folder", "words"),
+    [
+        (None, None, ""),
+        (Recording(key="c.ogg"), Path("/data/recordings"), "not finished, /data/recordings/c.ogg"),
+        (
+            Recording(key="c.ogg", seconds=62.0, size=1),
+            None,
+            "1 min 2 s, 1 bytes, c.ogg (not in this data folder any more)",
+        ),
+        (
+            Recording(key="c.ogg", seconds=2.0, size=91_204, consent="2026-11", failure="The disk was full."),
+            Path("/r"),
+            "2.0 s, 91,204 bytes, /r/c.ogg, agreed to text 2026-11. The disk was full.",
+        ),
+    ],
+)
+def test_a_recording_is_named_where_it_lies(recording: Recording | None, folder: Path | None, words: str) -> None:
+    assert say_recording(recording, folder) == words
 
 
 def test_no_calls() -> None:

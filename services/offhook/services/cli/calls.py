@@ -46,7 +46,9 @@ def show_call(data: Path, call: str, *, store: str | None = None, as_json: bool)
         record = kept.call(call)
     if as_json:
         return msgspec.json.format(msgspec.json.encode(record), indent=2).decode()
-    return print_to_text(render_call(record, now=time.time(), recordings=recordings_folder(data)))
+    folder = recordings_folder(data)
+    there = record.recording is not None and (folder / record.recording.key).exists()
+    return print_to_text(render_call(record, now=time.time(), recordings=folder if there else None))
 
 
 @contextmanager

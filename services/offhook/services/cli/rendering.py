@@ -78,7 +78,7 @@ def render_calls(calls: Sequence[CallSummary], *, now: float, zone: tzinfo | Non
 def render_call(
     record: CallRecord, *, now: float, zone: tzinfo | None = None, recordings: Path | None = None
 ) -> RenderableType:
-    """One call: its facts, its states and what was said. ``recordings`` is the folder where they lie."""
+    """One call: its facts, its states and what was said. ``recordings`` is the folder of its recording, if here."""
     facts = _facts(record, now, zone, recordings)
     parts: list[RenderableType] = [Text(f"Call {plain(record.id)}", style="bold"), _indent(facts)]
     if record.states:
@@ -139,7 +139,7 @@ def say_recording(recording: Recording | None, folder: Path | None) -> str:
     """``12 s, 91,204 bytes, /data/recordings/….ogg``; empty for a call that was not recorded."""
     if recording is None:
         return ""
-    place = str(folder / recording.key) if folder else recording.key
+    place = str(folder / recording.key) if folder else f"{recording.key} (not in this data folder any more)"
     if recording.seconds is None:
         parts = ["not finished", place]
     else:
