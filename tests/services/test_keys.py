@@ -2,9 +2,8 @@
 
 import json
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from offhook.protocol.keys import KeyNotFound, KeyUnfit, NewKey, check_new_key, hash_key
 from offhook.protocol.origins import origin_allowed
+from offhook.services.cli import main
 from offhook.services.store import Keys, Reply, open_keys, open_replies
 from offhook.services.store import keys as store_keys
 from offhook.services.store import replies as store_replies
@@ -40,9 +40,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     return clock
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "offhook.db")
+    url: str = request.getfixturevalue("postgres").new_database()
+    return url
+
+
 @pytest.fixture
-def keys(tmp_path: Path) -> Iterator[Keys]:
-    keys = open_keys(tmp_path / "offhook.db")
+def keys(place: str) -> Iterator[Keys]:
+    keys = open_keys(place)
     yield keys
     keys.close()
 
@@ -126,6 +134,13 @@ def test_a_quota_of_a_day_is_spent_and_comes_back(keys: Keys, clock: Time) -> No
     assert keys.spend(key) == 0.0
 
 
+def test_of_many_at_once_no_more_than_the_quota_get_a_token(keys: Keys) -> None:
+    key = keys.create("ws", msgspec.structs.replace(PAGE, per_day=5))
+    with ThreadPoolExecutor(8) as threads:
+        waits = list(threads.map(lambda _: keys.spend(key), range(16)))
+    assert waits.count(0.0) == 5
+
+
 def test_the_first_key_of_an_older_installation_still_counts_until_it_is_revoked(keys: Keys) -> None:
     text = "sk_live_old"
     for _ in range(2):
@@ -185,8 +200,18 @@ def test_an_unfit_key_names_its_field(wanted: dict[str, Any], field: str) -> Non
 # ── answers that are given again ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_answer_is_given_again_for_a_day_and_cannot_be_read_in_the_store(tmp_path: Path, clock: Time) -> None:
-    replies = open_replies(tmp_path / "offhook.db")
+def test_of_many_at_once_one_is_the_first(place: str) -> None:
+    replies = open_replies(place)
+    with ThreadPoolExecutor(8) as threads:
+        begun = list(threads.map(lambda _: replies.begin("a", "f", secret="sk"), range(8)))
+    assert sorted(map(str, begun)) == ["None", *["in_flight"] * 7]
+    replies.close()
+
+
+def test_an_answer_is_given_again_for_a_day_and_cannot_be_read_in_the_store(
+    place: str, tmp_path: Path, clock: Time
+) -> None:
+    replies = open_replies(place)
     assert replies.begin("a", "f", secret="sk") is None
     assert replies.begin("a", "f", secret="sk") == "in_flight"
     replies.finish("a", 201, b"sk_live_fresh", secret="sk")
@@ -207,15 +232,26 @@ def test_an_answer_is_given_again_for_a_day_and_cannot_be_read_in_the_store(tmp_
 # ── the command line ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def offhook(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("offhook")), *arguments], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == code, done.stderr
-    return done.stdout if code == 0 else done.stderr
+class CommandLine:
+    """``offhook``, without the wait for a process of its own each time."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, code: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = self._capsys.readouterr()
+        assert ended.value.code == code, err
+        return out if code == 0 else err
 
 
-def test_keys_on_the_command_line(tmp_path: Path) -> None:
+@pytest.fixture
+def offhook(capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(capsys)
+
+
+def test_keys_on_the_command_line(tmp_path: Path, offhook: CommandLine) -> None:
     """Covers R1: the contract of ``offhook keys create``."""
     data = ("--data", str(tmp_path))
     made = json.loads(offhook("keys", "create", "--kind", "secret", "--name", "backend", *data, "--json"))
@@ -234,7 +270,7 @@ def test_keys_on_the_command_line(tmp_path: Path) -> None:
     assert "no key with this id" in offhook("keys", "revoke", "key_x", *data, code=1)
 
 
-def test_the_first_secret_key_of_a_data_folder_is_in_the_list(tmp_path: Path) -> None:
+def test_the_first_secret_key_of_a_data_folder_is_in_the_list(tmp_path: Path, offhook: CommandLine) -> None:
     fresh = open_workspace(tmp_path).fresh_secret_key
     offhook("keys", "list", "--data", str(tmp_path))
     keys = open_keys(tmp_path / "offhook.db")

@@ -169,6 +169,27 @@ def test_a_call_that_was_adopted_still_takes_its_line(begin: Begin) -> None:
     act(scenario)
 
 
+def test_many_at_once_get_as_many_lines_as_there_are() -> None:
+    """Covers R4: no more than the limit, and not fewer, though two gateways look at the same moment."""
+
+    async def scenario() -> None:
+        async with open_world(Birds(), gateways=2) as world:
+            await world.limit("simulated", 3)
+            calls: list[SimulatedCall] = []
+
+            async def come(number: int) -> None:
+                calls.append(await world.join("parrot") if number % 2 else await world.dial("parrot"))
+
+            async with anyio.create_task_group() as tasks:
+                for number in range(10):
+                    tasks.start_soon(come, number)
+            await anyio.sleep(3)
+            assert sorted(len(call.errors) for call in calls) == [0] * 3 + [1] * 7
+            assert world.engine.open == 3
+
+    act(scenario)
+
+
 async def closed(call: SimulatedCall) -> None:
     """Wait until the socket is closed and what it brought was read."""
     await call.socket.wait_closed()

@@ -127,6 +127,15 @@ class Keys:
         """Take one call token of the key's quota of today: 0, or the seconds until there are some again."""
         if key.per_day is None:
             return 0.0
+        while True:
+            try:
+                return self._spend(key)
+            except IntegrityError:
+                # The first of the day came twice at once (not on SQLite, which has one writer).
+                continue
+
+    def _spend(self, key: Key) -> float:
+        assert key.per_day is not None
         now = time.time()
         day = int(now // DAY)
         mine = (key_days.c.key == key.id) & (key_days.c.day == day)

@@ -14,6 +14,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from offhook.services.store.engine import away, open_engine, transaction
 from offhook.services.store.schema import migrate
@@ -51,6 +52,14 @@ class Replies:
 
         None: the request is yours to answer, then ``finish`` or ``drop``.
         """
+        while True:
+            try:
+                return self._begin(id_, fingerprint, secret=secret)
+            except IntegrityError:
+                # Two came at once (not on SQLite, which has one writer); the other one was first.
+                continue
+
+    def _begin(self, id_: str, fingerprint: str, *, secret: str) -> Reply | Literal["in_flight", "different"] | None:
         now = time.time()
         with away(), transaction(self._engine) as connection:
             connection.execute(delete(replies).where(replies.c.begun_at <= now - KEPT))
