@@ -22,8 +22,9 @@ Samples = list[tuple[float, dict[str, Usage]]]
 
 #: Seconds between two looks at the processes.
 EVERY = 30.0
-#: The first calls fill what stays filled: this part of the time, and at most so many seconds, count as warm-up.
-WARM_UP, LONGEST_WARM_UP = 0.25, 900.0
+#: What calls fill and keep filled (heaps, caches) takes up to half an hour: this part of the time, and at most so many
+#: seconds, count as warm-up.
+WARM_UP, LONGEST_WARM_UP = 0.5, 1800.0
 #: Seconds until calls of callers who vanished are given up, and idle threads and sockets are gone.
 SETTLE = 50.0
 
