@@ -96,9 +96,9 @@ FAULTS = (
         "registry-adopts-without-compare-and-set",
         "registry.py",
         "Two nodes adopt one orphan, each sure that it owns the call.",
-        "revision = await self._bus.update(stored.subject, self._value, revision=stored.revision)",
+        "revision = await self._bus.update(stored.subject, self._value(workspace), revision=stored.revision)",
         """latest = await self._bus.get(stored.subject) or stored
-            revision = await self._bus.update(stored.subject, self._value, revision=latest.revision)""",
+            revision = await self._bus.update(stored.subject, self._value(workspace), revision=latest.revision)""",
     ),
     Fault(
         "registry-takes-calls-from-living-owners",
@@ -111,15 +111,23 @@ FAULTS = (
         "registry-never-adopts",
         "registry.py",
         "The calls of a dead node stay without an owner.",
-        "if orphan and call not in self._kept_off:",
+        "if orphan and self._kept_off.get(call, 0.0) <= anyio.current_time():",
         "if False:",
     ),
     Fault(
         "registry-keeps-the-keys-of-ended-calls",
         "registry.py",
         "Ended calls are counted as living for ever.",
-        'await self._bus.delete(f"{OWNERS}{call}", revision=revision)',
-        "await anyio.lowlevel.checkpoint()",
+        """            try:
+                await self._bus.delete(f"{OWNERS}{call}", revision=revision)
+            except BusAway:
+                await anyio.sleep(0.5)
+""",
+        """            try:
+                await anyio.lowlevel.checkpoint()
+            except BusAway:
+                await anyio.sleep(0.5)
+""",
     ),
     Fault(
         "registry-does-not-look-after-voice-nodes",
@@ -172,8 +180,10 @@ FAULTS = (
         "transcript-acks-before-the-write",
         "transcript.py",
         "An entry whose writer dies is in no record.",
-        "            await self._project(delivery.subject, entry)\n",
-        "            await delivery.ack()\n            await self._project(delivery.subject, entry)\n",
+        """        if len(entries) < 2 or not""",
+        """        for delivery in batch:
+            await delivery.ack()
+        if len(entries) < 2 or not""",
     ),
     Fault(
         "transcript-gives-up-when-the-records-are-away",

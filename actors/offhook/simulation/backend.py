@@ -245,9 +245,9 @@ class VirtualBackend(AsyncBackend):
         return Cancelled
 
     @classmethod
-    async def checkpoint(cls) -> None:
+    def checkpoint(cls) -> Coroutine[Any, Any, None]:
         """See anyio."""
-        await checkpoint()
+        return checkpoint()
 
     @classmethod
     async def checkpoint_if_cancelled(cls) -> None:

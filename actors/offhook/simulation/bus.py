@@ -30,6 +30,7 @@ _SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 _KEY = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
 
 
+@lru_cache(maxsize=4096)
 def matches(pattern: str, subject: str) -> bool:
     """Whether ``subject`` is covered by ``pattern``, where ``*`` stands for one token."""
     want, have = pattern.split("."), subject.split(".")
@@ -327,6 +328,11 @@ class _Reader:
         self._owed[stored.revision] = anyio.current_time() + self._bus.ack_wait
         return stored
 
+    def has_next(self) -> bool:
+        """Whether there may be something to deliver."""
+        new = self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED
+        return new or self.next_due() <= anyio.current_time()
+
     def next_due(self) -> float:
         """When the next redelivery is due (``anyio.current_time``)."""
         # They are owed in the order in which they were handed out.
@@ -352,14 +358,17 @@ class _Follower:
         return self
 
     async def __anext__(self) -> Delivery:
-        await anyio.lowlevel.checkpoint()
+        waited = False
         while True:
             if self._client.away:
                 await self._bus.wait_changed(float("inf"))
+            elif not self._reader.has_next():
+                await self._bus.wait_changed(self._reader.next_due())
+            elif not waited:
+                await anyio.lowlevel.checkpoint()
             elif (stored := self._reader.take()) is not None:
                 return _Delivery(self._client, self._reader, stored)
-            else:
-                await self._bus.wait_changed(self._reader.next_due())
+            waited = True
 
 
 class _Delivery:
