@@ -22,7 +22,7 @@ from offhook.protocol.keys import NewKey
 from offhook.services.agents import open_agents
 from offhook.services.api import Parts, Rates, serve_api
 from offhook.services.store import open_keys, open_replies, open_store
-from offhook.services.tokens import CallTokens, Lines, Sessions, open_workspace
+from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, Sessions, open_workspace
 from offhook.simulation.bus import SimulatedBus
 
 #: Enough for a run of about a minute; more with ``--max-examples``.
@@ -48,6 +48,7 @@ async def main(options: tuple[str, ...]) -> int:
             tokens=CallTokens(lambda: workspace, agents),
             sessions=Sessions(lambda: workspace, agents, bus),
             lines=Lines(bus),
+            codes=ConsoleCodes(lambda: workspace, bus),
             web_folder=offhook.web.FOLDER,
             rates=FREE,
         )

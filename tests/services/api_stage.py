@@ -114,6 +114,14 @@ def _profile(agent: str) -> Profile:
     return Profile(agent=agent, version="1", name=agent.upper(), voice=Voice())
 
 
+class NoCodes:
+    """Links to the console, of which none counts."""
+
+    async def redeem(self, code: str) -> str:
+        """See ``ConsoleCodes``."""
+        raise Refusal(Reason.TOKEN_INVALID, "No link counts here.")
+
+
 def no_answers() -> Replies:
     """For servers that no request with an ``Idempotency-Key`` reaches."""
     raise NotImplementedError
@@ -128,6 +136,7 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
         "tokens": Tokens(),
         "sessions": invited,
         "lines": invited,
+        "codes": NoCodes(),
     }
     return Parts(store=store, web_folder=web, **(given | more))
 

@@ -26,6 +26,7 @@ COMMANDS = [
     "up",
     "run",
     "token",
+    "open",
     "calls",
     "calls show",
     "calls erase",

@@ -96,6 +96,8 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True):
     domains: tuple[str, ...] = ()
     per_minute: int | None = None
     per_day: int | None = None
+    #: When it runs out, seconds since the epoch; None: never.
+    expires_at: float | None = None
 
 
 class MadeKey(Key, frozen=True, kw_only=True):

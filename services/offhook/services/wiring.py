@@ -296,7 +296,7 @@ async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import Parts, serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.tokens import CallTokens, CurrentWorkspace, Lines, Sessions, mint_token
+    from offhook.services.tokens import CallTokens, ConsoleCodes, CurrentWorkspace, Lines, Sessions, mint_token
     from offhook.web import FOLDER
 
     workspace = CurrentWorkspace(settings.data)
@@ -314,6 +314,7 @@ async def _api(settings: Settings) -> None:
                 tokens=CallTokens(workspace, agents),
                 sessions=Sessions(workspace, agents, bus),
                 lines=Lines(bus),
+                codes=ConsoleCodes(workspace, bus),
                 web_folder=FOLDER,
                 ice_servers=lambda: ice_servers(
                     settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()

@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 from offhook.services.api.access import Access, Rates, Threads
 from offhook.services.api.call_tokens import CallTokens, CallTokensResource, IceServers
 from offhook.services.api.calls import CallHistory, Calls
+from offhook.services.api.console import ConsoleCodes, ConsoleDoor
 from offhook.services.api.demo import Demo, Mint
 from offhook.services.api.dispatch import Answers, Dispatch
 from offhook.services.api.edge import MAX_BODY, Edge
@@ -36,6 +37,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     tokens: CallTokens
     sessions: Sessions
     lines: Lines
+    #: What takes the codes of links to the console.
+    codes: ConsoleCodes
     web_folder: Path
     #: Gives the demo's call tokens; None: there is no demo.
     mint: Mint | None = None
@@ -65,6 +68,7 @@ class Application:
         self._handlers: list[HTTPRouteHandler] = [
             *Pages(parts.web_folder).handlers(),
             *Demo(parts.mint, ice_servers, path, parts.tokens_per_minute).handlers(),
+            *ConsoleDoor(parts.codes, parts.keys, in_thread).handlers(),
             get("/v1/openapi.json", sync_to_thread=False)(self.show_document),
             *dispatch.handlers(self.routes),
         ]

@@ -22,6 +22,7 @@ class Pages:
         """The handlers of pages and files."""
         return [
             get("/", sync_to_thread=False)(self.show_call_page),
+            get("/console", sync_to_thread=False)(self.show_console),
             get("/v1/docs", sync_to_thread=False)(self.show_api_page),
             get("/web/{path:path}", sync_to_thread=False)(self.show_file),
             get("/healthz", sync_to_thread=False)(self.show_health),
@@ -30,6 +31,10 @@ class Pages:
     def show_call_page(self, request: AnyRequest) -> Response[bytes]:
         """The page of a call."""
         return self._file(request, "pages/call/index.html")
+
+    def show_console(self, request: AnyRequest) -> Response[bytes]:
+        """The page for those who run the calls."""
+        return self._file(request, "pages/console/index.html")
 
     def show_api_page(self, request: AnyRequest) -> Response[bytes]:
         """The page that shows the API (R7)."""

@@ -1,6 +1,14 @@
 """The workspace's identity and the call tokens signed with it."""
 
-from offhook.services.tokens.grants import INVALID, Grant, mint_token, verify_token
+from offhook.services.tokens.console import ConsoleCodes
+from offhook.services.tokens.grants import (
+    INVALID,
+    Grant,
+    mint_console_code,
+    mint_token,
+    verify_console_code,
+    verify_token,
+)
 from offhook.services.tokens.sessions import CallTokens, Lines, Sessions
 from offhook.services.tokens.workspace import (
     CurrentWorkspace,
@@ -15,6 +23,7 @@ from offhook.services.tokens.workspace import (
 __all__ = [
     "INVALID",
     "CallTokens",
+    "ConsoleCodes",
     "CurrentWorkspace",
     "Grant",
     "Lines",
@@ -23,8 +32,10 @@ __all__ = [
     "Workspace",
     "WorkspaceUnreadable",
     "is_secret_key",
+    "mint_console_code",
     "mint_token",
     "open_workspace",
     "rotate_signing_key",
+    "verify_console_code",
     "verify_token",
 ]

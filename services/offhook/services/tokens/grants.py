@@ -22,6 +22,8 @@ ISSUER = "offhook"
 AUDIENCE = "offhook:call"
 #: Of a token that joins one session and opens no other call (S1).
 JOIN_AUDIENCE = "offhook:session"
+#: Of a code that opens the console once.
+CONSOLE_AUDIENCE = "offhook:console"
 ALGORITHM = "HS256"
 #: Longest token, characters.
 MAX_TOKEN = 4096
@@ -113,6 +115,34 @@ def verify_token(
     if session is not None and claims.get("session") != session:
         raise _refusal(Reason.TOKEN_WRONG_SESSION)
     return Grant(workspace=workspace.id, agent=agent, jti=jti, expires_at=expires_at, reusable=reusable, origin=bound)
+
+
+def mint_console_code(workspace: Workspace, *, ttl: float = 120.0, now: float | None = None) -> str:
+    """A code that opens the console of the workspace once, within ``ttl`` seconds from ``now`` (epoch seconds)."""
+    issued = time.time() if now is None else now
+    key = workspace.signing_keys[0]
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": CONSOLE_AUDIENCE,
+        "sub": workspace.id,
+        "iat": int(issued),
+        "exp": int(issued + ttl),
+        "jti": str(uuid.uuid4()),
+    }
+    return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
+
+
+def verify_console_code(workspace: Workspace, code: str, *, now: float | None = None) -> tuple[str, float]:
+    """The id of a code that opens the console at ``now`` (epoch seconds), and when it runs out.
+
+    Raises ``Refusal`` with a ``token_*`` reason. Whether it was used before is for the caller of this to know.
+    """
+    claims = _signed_claims(workspace, code)
+    _check_parties(workspace, claims, CONSOLE_AUDIENCE)
+    expires_at = _check_times(claims, time.time() if now is None else now)
+    if not _is_name(claims["jti"]):
+        raise _refusal(Reason.TOKEN_INVALID)
+    return str(claims["jti"]), expires_at
 
 
 def _signed_claims(workspace: Workspace, token: str) -> dict[str, Any]:

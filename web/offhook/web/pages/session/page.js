@@ -36,7 +36,7 @@ async function call() {
     if (socket.readyState === WebSocket.OPEN) send({ type: "ice-candidate", candidate });
   };
   peer.ontrack = ({ track, streams }) => {
-    voice.srcObject = streams[0] ?? new MediaStream([track]);
+    voice.srcObject = streams[0] || new MediaStream([track]);
   };
   socket.onopen = () => send({ type: "auth", token: session.token });
   socket.onmessage = async ({ data }) => {

@@ -1,0 +1,291 @@
+"""The console in Chromium, in front of the real product (Build 10): covers R1, R2 and the console's part of X3."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from page_stage import OpenPage
+from playwright.sync_api import Page, expect
+from product import Product
+from test_page_for_everybody import WEAK_TEXT
+
+from offhook.protocol.call import LogEntry
+from offhook.protocol.call import events as ev
+from offhook.services.store import open_keys, open_store
+from offhook.services.tokens import mint_console_code, open_workspace
+
+#: Texts that would run, or leave their place, if anything took them for markup (bad input, 3.5).
+PAYLOADS = (
+    "<script>window.hit = 1</script>",
+    "<img src=x onerror='window.hit = 1'>",
+    '"><svg onload=window.hit=1>',
+    "javascript:window.hit=1",
+    "{{constructor.constructor('window.hit=1')()}}",
+    "</li></ol><iframe srcdoc='<script>parent.hit=1</script>'>",
+    "<a href='https://evil.example'>click</a>\u202e",
+)
+BEGAN = 1_790_000_000.0
+TALK = (("agent", "Hello, how can I help?"), ("caller", "what are your opening hours"), ("agent", "From nine to five."))
+#: Counts what the page's policies refused.
+WATCH = "window.refused = 0; addEventListener('securitypolicyviolation', () => (window.refused += 1));"
+
+
+def call_id(number: int) -> str:
+    return f"c0000000-0000-4000-8000-{number:012}"
+
+
+def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...], **offered: str) -> None:
+    """Put a call into the product's records, as its log would have brought it there."""
+    at = BEGAN + 100 * number
+    facts = {"agent": "front-desk", "version": "1", "mode": "end-to-end"} | offered
+    workspace = open_workspace(product.folder / "data").id
+    events: list[tuple[float, Any]] = [
+        (0.0, ev.Offered(workspace=workspace, sdp="v=0", **facts)),  # type: ignore[arg-type]
+        (0.3, ev.MediaPrepared(sdp="v=0", node="n")),
+        (0.9, ev.MediaConnected()),
+        (1.4, ev.AgentAnswered()),
+    ]
+    for line, (role, text) in enumerate(lines, 1):
+        began = at + 2 * line
+        events.append((2 * line + 1.5, ev.Said(line=line, role=role, text=text, began=began, ended=began + 1.5)))
+    events += [(60.0, ev.CallerHungUp()), (60.1, ev.AgentStopped()), (60.2, ev.MediaClosed())]
+    store = open_store(product.folder / "data" / "offhook.db")
+    for seq, (after, event) in enumerate(events, 1):
+        store.project(LogEntry(call=call_id(number), seq=seq, at=at + after, owner=1, event=event))
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A product with three calls of its own."""
+    running = Product(tmp_path_factory.mktemp("console"))
+    write_call(running, 1, TALK, caller="Ann")
+    write_call(running, 2, tuple(("caller", text) for text in PAYLOADS), agent=PAYLOADS[1], caller=PAYLOADS[0])
+    write_call(running, 3, (), agent="sales", caller="Bob")
+    yield running
+    assert running.stop() == 0, running.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def key(house: Product) -> str:
+    made: str = json.loads(house.run("keys", "create", "--kind", "secret", "--name", "tests", "--json"))["key"]
+    return made
+
+
+@pytest.fixture
+def enter(house: Product, key: str, open_page: OpenPage) -> Iterator[Any]:
+    """Open a page of the console, signed in; at its end nothing may have been refused."""
+    pages: list[Page] = []
+
+    def open_signed_in(path: str = "calls", **options: Any) -> Page:
+        keep = f"sessionStorage.setItem('offhook.console', JSON.stringify({{ key: '{key}', id: null }}));"
+        page = open_page(address=f"{house.url}console#/{path}", before=WATCH + keep, **options)
+        pages.append(page)
+        return page
+
+    yield open_signed_in
+    assert [page.evaluate("window.refused") for page in pages] == [0] * len(pages)
+
+
+# ── sign in ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_sign_in_with_a_key(house: Product, key: str, open_page: OpenPage) -> None:
+    page = open_page(address=f"{house.url}console", excuse="status of 401")
+    expect(page.get_by_label("Secret key")).to_be_focused()
+    page.keyboard.type("sk_live_wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("not known here")
+    page.get_by_label("Secret key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Calls")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    page.reload()
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Secret key")).to_be_visible()
+    assert page.evaluate("sessionStorage.length + localStorage.length + document.cookie.length") == 0
+
+
+def test_a_link_signs_in_once_and_its_key_dies_at_the_sign_out(house: Product, open_page: OpenPage) -> None:
+    link = house.run("open", "calls", "--http", f"127.0.0.1:{house.port}").split()[-1]
+    page = open_page(address=link)
+    expect(page.locator("tbody tr")).to_have_count(3)
+    assert "code" not in page.url
+    made = page.evaluate("JSON.parse(sessionStorage.getItem('offhook.console'))")
+    keys = open_keys(house.folder / "data" / "offhook.db")
+    found = keys.find(made["key"])
+    assert found is not None and found.id == made["id"] and found.expires_at is not None
+    again = open_page(address=link, excuse="status of 401")
+    expect(again.get_by_role("alert")).to_contain_text("used before")
+    expect(again.get_by_label("Secret key")).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Secret key")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert keys.find(made["key"]) is None
+    keys.close()
+
+
+def test_links_that_do_not_count_are_refused(house: Product, open_page: OpenPage) -> None:
+    workspace = open_workspace(house.folder / "data")
+    old = mint_console_code(workspace, ttl=-1)
+    for code, sentence in ((old, "too old"), (house.token(), "not from this server"), ("x", "not from this server")):
+        page = open_page(address=f"{house.url}console#/calls?code={code}", excuse="status of 401")
+        expect(page.get_by_role("alert")).to_contain_text(sentence)
+        assert page.evaluate("sessionStorage.length") == 0
+
+
+# ── calls ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_calls_are_listed_filtered_and_come_by_themselves(house: Product, enter: Any) -> None:
+    page = enter()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.first).to_contain_text("sales")
+    page.get_by_label("Words said").fill("opening")
+    page.get_by_role("button", name="Apply").click()
+    expect(rows).to_have_count(1)
+    expect(rows).to_contain_text("Ann")
+    assert "text=opening" in page.url
+    page.go_back()
+    expect(rows).to_have_count(3)
+    page.get_by_label("Agent").fill("nobody")
+    page.keyboard.press("Enter")
+    expect(page.locator(".empty")).to_have_text("No call fits these filters.")
+    page.get_by_role("link", name="Clear").click()
+    expect(rows).to_have_count(3)
+    write_call(house, 4, (), agent="late", caller="Eve")
+    expect(rows).to_have_count(4)
+    expect(rows.first).to_contain_text("late")
+    store = open_store(house.folder / "data" / "offhook.db")
+    store.erase(call_id(4), now=BEGAN)
+    store.close()
+    expect(rows).to_have_count(3)
+
+
+def test_one_call_with_everything_it_has(enter: Any) -> None:
+    page = enter(f"calls/{call_id(1)}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Call with front-desk")
+    expect(page.locator(".said")).to_have_text([text for _, text in TALK])
+    states = ["Connecting", "Ringing", "In call", "Ending", "Ended"]
+    expect(page.locator(".states .pill")).to_have_text(states)
+    widths = page.locator(".bar-of-states rect").evaluate_all("all => all.map((r) => Number(r.getAttribute('width')))")
+    assert max(widths) == widths[2] and 940 < sum(widths) <= 1000
+    page.locator("summary").click()
+    assert json.loads(page.locator("pre").inner_text())["id"] == call_id(1)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download JSON").click()
+    assert json.loads(saved.value.path().read_text())["transcript"][1]["text"] == TALK[1][1]
+    page.get_by_role("link", name="All calls").click()
+    expect(page.locator("tbody tr")).to_have_count(3)
+
+
+def test_what_callers_say_stays_text(enter: Any) -> None:
+    page = enter(f"calls/{call_id(2)}")
+    expect(page.locator(".said")).to_have_count(len(PAYLOADS))
+    shown = page.locator(".said").evaluate_all("all => all.map((said) => said.textContent)")
+    assert shown == list(PAYLOADS)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Call with {PAYLOADS[1]}")
+    inside = "document.querySelectorAll('main script, main img, main iframe, main [onload], main a[href*=evil]').length"
+    assert page.evaluate(inside) == 0
+    page.get_by_role("link", name="All calls").click()
+    expect(page.locator("tbody tr").nth(1)).to_contain_text(PAYLOADS[0])
+    assert page.evaluate(inside) == 0
+    assert page.evaluate("window.hit") is None
+
+
+def test_markup_from_a_text_would_be_refused(house: Product, open_page: OpenPage) -> None:
+    page = open_page(address=f"{house.url}console", before=WATCH, excuse="TrustedHTML")
+    assert page.evaluate("() => { try { document.body.innerHTML = 'x'; } catch (e) { return e.name; } }") == "TypeError"
+    page.wait_for_function("window.refused === 1")
+
+
+def test_a_call_that_does_not_exist(house: Product, enter: Any) -> None:
+    page = enter("calls/none", excuse="status of 404")
+    expect(page.get_by_role("alert")).to_contain_text("no call with this id")
+
+
+# ── keys ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_keys_are_made_rotated_and_revoked(house: Product, enter: Any) -> None:
+    page = enter("keys")
+    page.get_by_role("button", name="New key").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("<b>crm</b>")
+    dialog.get_by_label("calls:read").check()
+    dialog.get_by_role("button", name="Make the key").click()
+    shown = dialog.get_by_label("<b>crm</b>")
+    text = shown.input_value()
+    keys = open_keys(house.folder / "data" / "offhook.db")
+    made = keys.find(text)
+    assert made is not None and made.scopes == ("calls:read",)
+    dialog.get_by_role("button", name="Close").click()
+    row = page.locator(f"tr[data-id={made.id}]")
+    expect(row).to_contain_text("<b>crm</b>")
+    row.get_by_role("button", name="Rotate").click()
+    dialog.get_by_label("The old key counts for").select_option("no longer")
+    dialog.get_by_role("button", name="Rotate").click()
+    expect(dialog.get_by_label("<b>crm</b>")).not_to_have_value(text)
+    new = keys.find(dialog.get_by_label("<b>crm</b>").input_value())
+    assert new is not None and keys.find(text) is None
+    dialog.get_by_role("button", name="Close").click()
+    expect(row).to_contain_text("Ran out")
+    row = page.locator(f"tr[data-id={new.id}]")
+    row.get_by_role("button", name="Revoke").click()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(row.get_by_role("button", name="Revoke")).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog.get_by_role("button", name="Revoke").click()
+    expect(row).to_contain_text("Revoked")
+    assert keys.get(new.workspace, new.id).revoked_at is not None
+    keys.close()
+
+
+# ── for everybody ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_from_the_sign_in_to_a_call_by_keyboard(house: Product, key: str, open_page: OpenPage) -> None:
+    page = open_page(address=f"{house.url}console")
+    expect(page.get_by_label("Secret key")).to_be_focused()
+    page.keyboard.insert_text(key)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    link = page.locator("tbody a").last
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if link.evaluate("(link) => link === document.activeElement"):
+            break
+    expect(link).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Call with front-desk")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="All calls")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_and_everything_has_a_name(enter: Any, scheme: str) -> None:
+    nameless = """() => [...document.querySelectorAll("button, a, input, select")].filter((element) =>
+      !element.hidden && !(element.labels && element.labels.length) && !element.textContent.trim()).length"""
+    for path, shown in (("calls", "tbody tr"), (f"calls/{call_id(1)}", ".said"), ("keys", "tbody tr")):
+        page = enter(path, color_scheme=scheme, reduced_motion="reduce")
+        expect(page.locator(shown).first).to_be_visible()
+        assert page.evaluate(WEAK_TEXT) == []
+        assert page.evaluate(nameless) == 0
+        assert page.get_by_role("main").count() == page.get_by_role("heading", level=1).count() == 1
+        ids = page.evaluate("() => [...document.querySelectorAll('[id]')].map((element) => element.id)")
+        assert len(ids) == len(set(ids))
+        assert page.evaluate("document.getAnimations().length") == 0
+
+
+@pytest.mark.parametrize("width", [360, 800])
+def test_nothing_hangs_over_the_edge_of_a_small_screen(enter: Any, width: int) -> None:
+    for path, shown in (("calls", "tbody tr"), (f"calls/{call_id(2)}", ".said")):
+        page = enter(path, viewport={"width": width, "height": 740})
+        expect(page.locator(shown).first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width

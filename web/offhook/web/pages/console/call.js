@@ -1,0 +1,228 @@
+// @ts-check
+/** One call: who and when, its states, what was said, what came of it. */
+import { pill } from "./calls.js";
+import { make, refill } from "./dom.js";
+import { clock, moment, span } from "./format.js";
+import { fill, wordFor } from "./texts.js";
+import { timeline } from "./timeline.js";
+
+/** Milliseconds between two looks at a call that goes on. */
+const REFRESH = 2000;
+/** Milliseconds between two looks at one whose analysis is being made. */
+const REFRESH_ENDED = 5000;
+
+/** @typedef {Record<string, any>} CallRecord */
+/** @typedef {import("./page.js").Stage} Stage */
+
+/**
+ * @param {Stage} stage
+ * @param {string} id
+ */
+export function showCall(stage, id) {
+  const { place, texts } = stage;
+  const parts = {
+    head: make("header", { class: "call-head" }),
+    states: section(texts.call.timeline),
+    transcript: section(texts.call.transcript),
+    facts: section(texts.call.facts),
+    numbers: section(texts.call.numbers),
+    analysis: section(texts.call.analysis),
+  };
+  const raw = make("pre", { attributes: { tabindex: 0 } });
+  const back = make("a", { class: "back", text: `← ${texts.call.back}`, attributes: { href: "#/calls" } });
+  const waiting = make("p", { class: "quiet", text: texts.loading });
+  refill(place, back, waiting);
+  let before = "";
+
+  /** @param {CallRecord} record */
+  function paint(record) {
+    const text = JSON.stringify(record, null, 2);
+    if (text === before && record.state === "ended") return;
+    if (!before) {
+      const details = make("details", { class: "card" }, make("summary", { text: texts.call.raw }), raw);
+      const main = make("div", { class: "column" }, parts.states.card, parts.transcript.card, details);
+      const side = make("div", { class: "column side" }, parts.facts.card, parts.numbers.card, parts.analysis.card);
+      refill(place, back, parts.head, make("div", { class: "columns" }, main, side));
+    }
+    if (text !== before) {
+      refill(parts.head, ...head(record, stage));
+      refill(parts.facts.body, facts(record, texts));
+      refill(parts.transcript.body, transcript(record, texts));
+      refill(parts.numbers.body, numbers(record, texts));
+      parts.analysis.card.hidden = !record.analysis;
+      refill(parts.analysis.body, record.analysis && analysis(record.analysis, texts));
+      raw.textContent = text;
+      before = text;
+    }
+    refill(parts.states.body, timeline(record.states, texts, Date.now() / 1000));
+  }
+
+  async function again() {
+    /** @type {CallRecord} */
+    let record;
+    try {
+      record = await stage.api.get(`/v1/calls/${encodeURIComponent(id)}`, {}, stage.signal);
+    } catch (thrown) {
+      if (stage.signal.aborted) return;
+      waiting.remove();
+      return stage.fail(thrown);
+    }
+    paint(record);
+    const open = record.state !== "ended" || (record.analysis && record.analysis.state === "pending");
+    if (open) setTimeout(() => stage.signal.aborted || again(), record.state === "ended" ? REFRESH_ENDED : REFRESH);
+  }
+  again();
+}
+
+/** @param {string} title */
+function section(title) {
+  const body = make("div");
+  return { body, card: make("section", { class: "card" }, make("h2", { text: title }), body) };
+}
+
+/**
+ * @param {CallRecord} record
+ * @param {Stage} stage
+ */
+function head(record, { texts, say }) {
+  const copy = make("button", { class: "plain", text: texts.call.copyId, attributes: { type: "button" } });
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(record.id);
+    say(texts.call.copied);
+    copy.textContent = texts.call.copied;
+  });
+  const save = make("button", { class: "plain", text: texts.call.download, attributes: { type: "button" } });
+  save.addEventListener("click", () => download(`${record.id}.json`, JSON.stringify(record, null, 2), "application/json"));
+  return [
+    make("h1", { text: fill(texts.call.title, { agent: record.agent || texts.call.nobody }) }),
+    make(
+      "div",
+      { class: "row" },
+      pill(record.state, texts),
+      record.reason && make("span", { class: "quiet", text: wordFor(texts.reasons, record.reason) }),
+      make("span", { class: "quiet", text: moment(record.created_at) }),
+      make("span", { class: "acts" }, copy, save),
+    ),
+  ];
+}
+
+/**
+ * Hand a text to the visitor as a file.
+ *
+ * @param {string} name
+ * @param {string} text
+ * @param {string} type
+ */
+function download(name, text, type) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  make("a", { attributes: { href: address, download: name } }).click();
+  URL.revokeObjectURL(address);
+}
+
+/** @param {[string, string | Node | null | undefined][]} rows those without a value are left out */
+function terms(rows) {
+  const list = make("dl");
+  for (const [name, value] of rows) {
+    if (value === null || value === undefined || value === "") continue;
+    list.append(make("div", {}, make("dt", { text: name }), make("dd", {}, value)));
+  }
+  return list;
+}
+
+/** @param {Record<string, unknown>} values */
+function pairs(values) {
+  const entries = Object.entries(values);
+  return entries.length ? terms(entries.map(([name, value]) => [name, String(value)])) : null;
+}
+
+/**
+ * @param {CallRecord} record
+ * @param {import("./texts.js").Texts} texts
+ */
+function facts(record, texts) {
+  const words = texts.call;
+  const when = (/** @type {number | null} */ at) => (at === null ? null : moment(at));
+  return terms([
+    [words.id, make("code", { text: record.id })],
+    [words.agent, record.agent],
+    [words.version, record.version],
+    [words.variant, record.variant],
+    [words.channel, record.channel],
+    [words.mode, record.mode],
+    [words.caller, record.caller],
+    [words.callee, record.callee],
+    [words.began, when(record.created_at)],
+    [words.answered, when(record.answered_at)],
+    [words.ended, when(record.ended_at)],
+    [words.duration, record.answered_at === null ? null : clock(record.duration)],
+    [words.failure, record.failure],
+    [words.variables, pairs(record.variables)],
+    [words.metadata, pairs(record.metadata)],
+  ]);
+}
+
+/**
+ * What can be counted in the record.
+ *
+ * @param {CallRecord} record
+ * @param {import("./texts.js").Texts} texts
+ */
+function numbers(record, texts) {
+  const words = texts.call;
+  /** @type {{role: string, began: number, ended: number, interrupted: boolean}[]} */
+  const lines = record.transcript;
+  const spoke = (/** @type {string} */ role) =>
+    lines.filter((line) => line.role === role).reduce((sum, line) => sum + Math.max(0, line.ended - line.began), 0);
+  const answered = record.answered_at;
+  return terms([
+    [words.untilAnswer, answered === null ? null : span(answered - record.created_at)],
+    [words.firstWord, answered === null || !lines.length ? null : span(lines[0].began - answered)],
+    [words.lines, String(lines.length)],
+    [words.agentSpoke, span(spoke("agent"))],
+    [words.callerSpoke, span(spoke("caller"))],
+    [words.interruptions, String(lines.filter((line) => line.interrupted).length)],
+  ]);
+}
+
+/**
+ * @param {CallRecord} record
+ * @param {import("./texts.js").Texts} texts
+ */
+function transcript(record, texts) {
+  const words = texts.call;
+  if (!record.transcript.length) return make("p", { class: "quiet", text: words.nothingSaid });
+  const zero = record.answered_at === null ? record.created_at : record.answered_at;
+  return make(
+    "ol",
+    { class: "lines" },
+    ...record.transcript.map((/** @type {any} */ line) =>
+      make(
+        "li",
+        { class: "line", data: { role: line.role, line: String(line.line) } },
+        make("span", { class: "when", text: clock(line.began - zero) }),
+        make("span", { class: "who", text: wordFor(words.saidBy, line.role) }),
+        make("span", { class: "said", text: line.text }),
+        line.interrupted && make("span", { class: "cut", text: words.interrupted }),
+      ),
+    ),
+  );
+}
+
+/**
+ * @param {Record<string, any>} found
+ * @param {import("./texts.js").Texts} texts
+ */
+function analysis(found, texts) {
+  const words = texts.call;
+  if (found.state !== "done") {
+    const sentence = wordFor(words.analysisStates, found.state);
+    return make("p", { class: "quiet", text: fill(sentence, { error: found.error || "" }) });
+  }
+  return make(
+    "div",
+    {},
+    found.summary && make("p", { text: found.summary }),
+    terms([[words.outcome, found.outcome], ...Object.entries(found.fields).map(
+      ([name, value]) => /** @type {[string, string]} */ ([name, value === null ? texts.none : String(value)]))]),
+  );
+}
