@@ -1,9 +1,5 @@
 """An operator holds, resumes and ends a call from the command line: covers H1 (hold, resume, end), W5 (on hold)."""
 
-import subprocess
-import sys
-from functools import partial
-
 import anyio.to_thread
 import numpy as np
 import pytest
@@ -11,21 +7,22 @@ from gateway_client import GatewayClient, open_client
 from webrtc_caller import RATE
 from wire_stage import Speak, Stage
 
+from offhook.protocol.errors import OffhookError
+from offhook.services.cli.operating_calls import order_call
+
 pytestmark = pytest.mark.anyio
 
 
-async def command(stage: Stage, *arguments: str) -> str:
-    """What an ``offhook`` command prints, while the call goes on."""
-    return await anyio.to_thread.run_sync(partial(stage.run, *arguments))
+async def order(stage: Stage, call: str, order: str) -> str:
+    """What the command does, without a process of its own."""
+    return await order_call(stage.folder / "data", None, call, order)
 
 
-async def refusal(stage: Stage, *arguments: str) -> str:
-    """The sentence with which a command fails."""
-    data = str(stage.folder / "data")
-    words = [sys.executable, "-P", "-m", "offhook.services.cli", *arguments, "--data", data]
-    done = await anyio.to_thread.run_sync(partial(subprocess.run, words, capture_output=True, text=True, check=False))
-    assert done.returncode == 1 and not done.stdout, done
-    return str(done.stderr).strip()
+async def refusal(stage: Stage, call: str, order: str) -> str:
+    """The sentence with which an order is refused."""
+    with pytest.raises(OffhookError) as caught:
+        await order_call(stage.folder / "data", None, call, order)
+    return str(caught.value)
 
 
 async def heard_now(client: GatewayClient, seconds: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -45,10 +42,11 @@ async def test_a_caller_is_put_on_hold_and_taken_off_it_and_the_call_is_ended(st
     async with open_client(stage.signaling) as client:
         call = await client.call(stage.new_token("patient"), events=True)
         await client.hears("yes?")
-        assert "is not on hold" in await refusal(stage, "calls", "resume", call)
+        assert "is not on hold" in await refusal(stage, call, "resume")
         assert level(await heard_now(client, 0.5)) < 10
 
-        assert "on hold" in await command(stage, "calls", "hold", call[:8])
+        printed = await anyio.to_thread.run_sync(stage.run, "calls", "hold", call[:8])
+        assert "on hold" in printed
         await client.wait_event("held")
         music = await heard_now(client, 2.0)
         assert level(music) > 100
@@ -60,14 +58,14 @@ async def test_a_caller_is_put_on_hold_and_taken_off_it_and_the_call_is_ended(st
         assert 200 < peak * RATE / len(music) < 1200
         # Nobody hears what is said now.
         await client.say(speak("what are your opening hours"))
-        assert "is on hold already" in await refusal(stage, "calls", "hold", call)
+        assert "is on hold already" in await refusal(stage, call, "hold")
 
-        assert "goes on" in await command(stage, "calls", "resume", call)
+        assert "goes on" in await order(stage, call, "resume")
         await client.wait_event("resumed")
         await client.say(speak("what are your opening hours"))
         await client.hears("nine to five")
 
-        assert "was ended" in await command(stage, "calls", "end", call)
+        assert "was ended" in await order(stage, call, "end")
         assert (await client.wait_event("ended"))["reason"] == "operator_hangup"
         assert await client.wait_closed() == 1000
     record = await stage.ended(call)
@@ -77,5 +75,5 @@ async def test_a_caller_is_put_on_hold_and_taken_off_it_and_the_call_is_ended(st
     ]
     states = [change["state"] for change in record["states"]]
     assert states == ["connecting", "ringing", "answered", "held", "answered", "ending", "ended"]
-    assert "has ended" in await refusal(stage, "calls", "hold", call)
-    assert "There is no call" in await refusal(stage, "calls", "end", "no-such-call")
+    assert "has ended" in await refusal(stage, call, "hold")
+    assert "There is no call" in await refusal(stage, "no-such-call", "end")

@@ -20,6 +20,7 @@ ORDERS: dict[str, tuple[CallEvent, str]] = {
     "resume": (ev.CallResumed(), "goes on."),
     "end": (ev.OperatorHungUp(), "was ended."),
 }
+_OVER = frozenset({CallState.ENDING, CallState.ENDED})
 #: Why an order cannot be followed, by the state of the call; in other states it is too early.
 _REFUSALS = {
     ("hold", CallState.HELD): "is on hold already",
@@ -39,6 +40,9 @@ async def order_call(data: Path, nats: str | None, start: str, order: str, *, st
     fact, outcome = ORDERS[order]
     async with open_archive(data, nats, store) as archive:
         call = archive.find(start)
+        state = fold(call, list((await archive.read(call)).entries)).state
+        if state in _OVER:
+            raise OrderRefused(_refusal(order, call, state, heard=True))
         accepted = None
         # Each order is a source of its own: the session takes it once, however often it is sent.
         async with open_reporter(archive.bus, call, f"operator {secrets.token_hex(8)}") as reporter:
@@ -53,7 +57,7 @@ async def order_call(data: Path, nats: str | None, start: str, order: str, *, st
 
 def _refusal(order: str, call: str, state: CallState, *, heard: bool) -> str:
     name = f"Call {call[:SHORT_ID]}"
-    if state in {CallState.ENDING, CallState.ENDED}:
+    if state in _OVER:
         return f"{name} has ended."
     if not heard:
         return f"Nobody took the order for {name} within {PATIENCE:.0f} seconds. Does a gateway run on this bus?"
