@@ -14,7 +14,7 @@ import gc
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import uvloop
 from measure.figures import Progress, machine, print_result, summary
@@ -39,10 +39,10 @@ class Plan:
 
 
 FULL = {
-    "offhook-echo": Plan((10, 120, 220, 300, 360)),
-    "offhook-agent": Plan((10, 50, 80, 110, 140), probing=0),
+    "offhook-echo": Plan((10, 60, 120, 220, 300, 360)),
+    "offhook-agent": Plan((10, 60, 80, 110, 140), probing=0),
     "offhook-parrot": Plan((1,), setups=1, costs=False),
-    "janus": Plan((10, 120, 220, 300, 360)),
+    "janus": Plan((10, 60, 120, 220, 300, 360)),
     "aiortc": Plan((10, 12, 14, 18)),
     "pipecat": Plan((10, 14, 18, 22)),
 }
@@ -166,6 +166,8 @@ def main() -> None:
     parser.add_argument("kind", nargs="?", default="full", choices=["full", "quick"], help="quick has no peers")
     parser.add_argument("--servers", help="only these, with commas between")
     parser.add_argument("--repetitions", type=int)
+    parser.add_argument("--most", type=int, default=1000, help="no more calls than this, for a machine that is busy")
+    parser.add_argument("--probing", type=float, help="seconds of each probe of delay and loss")
     parser.add_argument("--cores", default="0,1", help="the core of the server and the one of the client")
     options = parser.parse_args()
     plans = QUICK if options.kind == "quick" else FULL
@@ -175,7 +177,7 @@ def main() -> None:
         parser.error(f"no such server: {', '.join(unknown)}; there are {', '.join(plans)}")
     server_core, client_core = map(int, options.cores.split(","))
     before, begun = machine(), time.monotonic()
-    chosen = {name: plan for name in wanted if (plan := _plan(name, plans)) is not None}
+    chosen = {name: _bounded(plan, options) for name in wanted if (plan := _plan(name, plans)) is not None}
     repetitions = options.repetitions or (1 if options.kind == "quick" else 3)
     servers, absent = run(chosen, repetitions, (server_core, client_core))
     print(table(servers))
@@ -183,6 +185,13 @@ def main() -> None:
         print(f"{name} was left out: {reason}")
     took = round(time.monotonic() - begun)
     print_result("media", before, {"servers": servers, "absent": absent, "repetitions": repetitions, "seconds": took})
+
+
+def _bounded(plan: Plan, options: argparse.Namespace) -> Plan:
+    """A plan within what was asked for."""
+    probing = min(plan.probing, options.probing) if options.probing else plan.probing
+    steps = tuple(calls for calls in plan.steps if calls <= max(options.most, plan.steps[0]))
+    return replace(plan, steps=steps, probing=probing)
 
 
 def _plan(name: str, plans: dict[str, Plan]) -> Plan | None:

@@ -121,7 +121,7 @@ class LoadCall:
 
     def send(self) -> None:
         """Send the packet that is due."""
-        if not self._up:
+        if not self._up or self._transport.is_closing():
             return
         payload = self._frames[self._at]
         self._at = (self._at + 1) % len(self._frames)

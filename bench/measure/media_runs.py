@@ -144,9 +144,13 @@ class Runs:
             await call.close()
 
     async def _call(self, call: LoadCall) -> LoadCall:
-        self._calls.append(call)
         self._pacer.add(call)
-        await call.connect(self._server.exchange)
+        try:
+            await call.connect(self._server.exchange)
+        except BaseException:
+            self._pacer.remove(call)
+            raise
+        self._calls.append(call)
         return call
 
     def _cpu(self) -> float:
