@@ -5,6 +5,7 @@ The imports of every module are read, those inside functions too; nothing is run
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -193,3 +194,8 @@ def test_a_wrong_import_is_found(layer: str, line: str, tmp_path: Path) -> None:
 def test_a_folder_that_reaches_into_another_is_found(folder: str, line: str, wrong: bool, tmp_path: Path) -> None:
     (tmp_path / "module.py").write_text(line)
     assert bool(sideways(folder, imports_of(tmp_path / "module.py", tmp_path))) is wrong
+
+
+def test_each_file_of_tests_has_a_name_of_its_own() -> None:
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, files in names.items() if files > 1] == [], "pytest takes two files of one name for one"
