@@ -19,10 +19,11 @@ import offhook.web
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.keys import NewKey
-from offhook.services.agents import open_agents
+from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
-from offhook.services.store import open_keys, open_replies, open_store
+from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents
 from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, Sessions, open_workspace
+from offhook.services.wiring import WallClock
 from offhook.simulation.bus import SimulatedBus
 
 #: Enough for a run of about a minute; more with ``--max-examples``.
@@ -40,15 +41,21 @@ async def main(options: tuple[str, ...]) -> int:
         store, keys, replies = open_store(place), open_keys(place), open_replies(place)
         offered = ev.Offered(agent="front-desk", version="1", workspace=workspace.id, sdp="v=0", mode="traditional")
         store.project(LogEntry(call="6f1c2d3e-0000-4000-8000-000000000001", seq=1, at=1.0, owner=1, event=offered))
-        agents, bus = open_agents(None), SimulatedBus().client("api")
+        stored, bus = open_stored_agents(place), SimulatedBus().client("api")
+        served = ServedAgents(
+            data / "agents", lambda: stored, lambda: workspace.id, clock=WallClock(), for_new_calls=True
+        )
         parts = Parts(
             store=store,
             keys=lambda: keys,
             answers=lambda: replies,
-            tokens=CallTokens(lambda: workspace, agents),
-            sessions=Sessions(lambda: workspace, agents, bus),
+            tokens=CallTokens(lambda: workspace, served),
+            sessions=Sessions(lambda: workspace, served, bus),
             lines=Lines(bus),
             codes=ConsoleCodes(lambda: workspace, bus),
+            agents=lambda: stored,
+            agents_changed=served.refresh,
+            agent_from_folder=served.from_folder,
             web_folder=offhook.web.FOLDER,
             rates=FREE,
         )
@@ -68,6 +75,7 @@ async def main(options: tuple[str, ...]) -> int:
             tasks.cancel_scope.cancel()
         store.close()
         keys.close()
+        stored.close()
         replies.close()
         return max(codes)
 

@@ -15,7 +15,7 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
 from offhook.services.api import Parts, serve_api
-from offhook.services.store import Keys, Replies
+from offhook.services.store import Keys, Replies, StoredAgents
 
 KEY = {"Authorization": "Bearer sk_main"}
 
@@ -63,9 +63,12 @@ class FixedKeys:
 class Tokens:
     """Call tokens that say what they were made for; the agents are ``a`` and ``b``."""
 
-    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, Profile]:
+    async def mint(
+        self, agent: str, *, origin: str | None, ttl: float, version: str | None = None, drafts: bool = False
+    ) -> tuple[str, Profile]:
         """See ``CallTokens``."""
-        return f"token for {agent} at {origin}", _profile(agent)
+        which = "" if version is None else f", version {version}{' or any' if drafts else ''}"
+        return f"token for {agent} at {origin}{which}", _profile(agent)
 
 
 class Invited:
@@ -85,6 +88,8 @@ class Invited:
         metadata: dict[str, str],
         origin: str | None,
         ttl: float,
+        version: str | None = None,
+        variant: str | None = None,
     ) -> tuple[str, str]:
         """See ``Sessions``."""
         _profile(agent)
@@ -127,12 +132,24 @@ def no_answers() -> Replies:
     raise NotImplementedError
 
 
+def no_agents() -> StoredAgents:
+    """For servers that nobody asks for agents."""
+    raise NotImplementedError
+
+
+async def nothing_changed() -> None:
+    """Nobody serves what is stored."""
+
+
 def parts_for(store: Any, web: Path, **more: Any) -> Parts:
     """What a server needs."""
     invited = Invited()
     given: dict[str, Any] = {
         "keys": FixedKeys,
         "answers": no_answers,
+        "agents": no_agents,
+        "agents_changed": nothing_changed,
+        "agent_from_folder": lambda agent: False,
         "tokens": Tokens(),
         "sessions": invited,
         "lines": invited,

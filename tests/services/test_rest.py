@@ -18,17 +18,30 @@ from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.keys import NewKey, Scope
 from offhook.services.api import Rates
-from offhook.services.store import Keys, Replies, Store, open_keys, open_replies, open_store
+from offhook.services.store import (
+    Keys,
+    Replies,
+    Store,
+    StoredAgents,
+    open_keys,
+    open_replies,
+    open_store,
+    open_stored_agents,
+)
 
 pytestmark = pytest.mark.anyio
 
 CALL = "6f1c2d3e-0000-4000-8000-00000000000{}"
 PAGE = "https://shop.example"
+PARROT = 'id = "parrot"\nname = "Parrot"\n[brain]\nkind = "echo"\n'
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "trio"
+
+
+Opened = tuple[Store, Keys, Replies, StoredAgents]
 
 
 class Stage:
@@ -53,9 +66,9 @@ class Stage:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[tuple[Store, Keys, Replies]]:
+def opened(tmp_path: Path) -> Iterator[Opened]:
     place = tmp_path / "offhook.db"
-    parts = open_store(place), open_keys(place), open_replies(place)
+    parts = open_store(place), open_keys(place), open_replies(place), open_stored_agents(place)
     for number, workspace in enumerate(["main", "other"]):
         offered = ev.Offered(agent="a", version="1", workspace=workspace, sdp="v=0", mode="echo")
         parts[0].project(LogEntry(call=CALL.format(number), seq=1, at=float(number), owner=1, event=offered))
@@ -65,14 +78,15 @@ def opened(tmp_path: Path) -> Iterator[tuple[Store, Keys, Replies]]:
 
 
 @asynccontextmanager
-async def staged(opened: tuple[Store, Keys, Replies], **more: Any) -> AsyncIterator[Stage]:
-    store, keys, replies = opened
+async def staged(opened: Opened, **more: Any) -> AsyncIterator[Stage]:
+    store, keys, replies, agents = opened
+    more.setdefault("agents", lambda: agents)
     async with serving_api(store, offhook.web.FOLDER, keys=keys, replies=replies, **more) as client:
         yield Stage(client, store, keys)
 
 
 @pytest.fixture
-async def stage(opened: tuple[Store, Keys, Replies]) -> AsyncIterator[Stage]:
+async def stage(opened: Opened) -> AsyncIterator[Stage]:
     async with staged(opened) as running:
         yield running
 
@@ -164,7 +178,7 @@ async def test_a_call_token_of_a_secret_key_may_be_bound_to_a_page(stage: Stage)
 # ── sessions and lines ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_session_is_started(opened: tuple[Store, Keys, Replies]) -> None:
+async def test_a_session_is_started(opened: Opened) -> None:
     """Covers S1."""
     invited = Invited()
     async with staged(opened, sessions=invited, lines=invited) as stage:
@@ -195,7 +209,7 @@ async def test_a_session_is_started(opened: tuple[Store, Keys, Replies]) -> None
         )
 
 
-async def test_a_workspace_has_so_many_lines(opened: tuple[Store, Keys, Replies]) -> None:
+async def test_a_workspace_has_so_many_lines(opened: Opened) -> None:
     """Covers R4."""
     invited = Invited()
     async with staged(opened, sessions=invited, lines=invited) as stage:
@@ -211,7 +225,7 @@ async def test_a_workspace_has_so_many_lines(opened: tuple[Store, Keys, Replies]
 # ── rates ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_a_key_has_its_rate_and_its_answers_tell_it(opened: tuple[Store, Keys, Replies]) -> None:
+async def test_a_key_has_its_rate_and_its_answers_tell_it(opened: Opened) -> None:
     async with staged(opened, rates=Rates(secret_key=3)) as stage:
         left = [int((await stage.ask("GET", "/v1/calls")).headers["ratelimit-remaining"]) for _ in range(3)]
         assert left == [2, 1, 0]
@@ -221,7 +235,7 @@ async def test_a_key_has_its_rate_and_its_answers_tell_it(opened: tuple[Store, K
         assert (await stage.ask("GET", "/v1/calls", stage.other)).is_success
 
 
-async def test_an_address_that_guesses_keys_is_slowed_down(opened: tuple[Store, Keys, Replies]) -> None:
+async def test_an_address_that_guesses_keys_is_slowed_down(opened: Opened) -> None:
     async with staged(opened, rates=Rates(guesses=2)) as stage:
         statuses = [(await stage.ask("GET", "/v1/calls", f"sk_{n}")).status_code for n in range(3)]
         assert statuses == [401, 401, 429]
@@ -350,16 +364,20 @@ async def test_a_header_that_comes_twice_says_nothing(stage: Stage) -> None:
 async def test_nothing_of_another_workspace_can_be_reached(stage: Stage) -> None:
     """Each id of one workspace, on each route, as the other: word for word what an id gets that does not exist."""
     key = (await stage.ask("GET", "/v1/keys")).json()["keys"][0]["id"]
-    ids = {"call_id": (CALL.format(0), CALL.format(9)), "key_id": (key, "key_none")}
+    assert (await stage.ask("POST", "/v1/agents", json={"text": PARROT})).status_code == 201
+    ids = {
+        "call_id": (CALL.format(0), CALL.format(9)), "key_id": (key, "key_none"), "agent_id": ("parrot", "none"),
+    }  # fmt: skip
     document = (await stage.client.get("/v1/openapi.json")).json()
     tried = 0
     for path, operations in document["paths"].items():
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         for method in operations if names else ():
             there, nowhere = ids[names[0]]
+            body = {"json": {"text": PARROT}} if (method, path) == ("put", "/v1/agents/{agent_id}") else {}
             answers = [
                 check_problem(
-                    await stage.ask(method, path.replace(f"{{{names[0]}}}", id_), stage.other),
+                    await stage.ask(method, path.replace(f"{{{names[0]}}}", id_), stage.other, **body),
                     404,
                     f"{names[0][:-3]}_not_found",
                 )

@@ -59,7 +59,10 @@ class Birds:
         #: Ids of the tool uses that ran.
         self.ran: list[str] = []
 
-    def profile(self, agent: str, version: str | None = None) -> Profile:
+    async def reach(self, agent: str, version: str | None = None) -> None:
+        """See ``Agents``."""
+
+    def profile(self, agent: str, version: str | None = None, *, variant: str | None = None) -> Profile:
         if agent != "parrot" or version not in {None, "1"}:
             raise AgentNotFound(f"There is no agent {agent!r} with version {version!r}.")
         return Profile(
@@ -72,7 +75,9 @@ class Birds:
             consent=self.consent,
         )
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Parrot:
+    def brain(
+        self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox, variant: str | None = None
+    ) -> Parrot:
         self.profile(agent, version)
         return Parrot(tools)
 

@@ -1,6 +1,6 @@
 """The doorkeeper: decides whether an offer becomes a call, and hands the new call to the registry.
 
-Checked in this order: the token, the agent and what was asked of it, the SDP, then whether this very offer was made
+Checked in this order: the token, the SDP, the agent and what was asked of it, then whether this very offer was made
 before (``callSid``) and whether the token was used before. A token is spent only when a call comes of it.
 """
 
@@ -21,6 +21,7 @@ from offhook.actors.ports import (
     KeyTaken,
     Profile,
     Stored,
+    VariantNotFound,
     Verifier,
     WrongRevision,
 )
@@ -66,18 +67,32 @@ class Doorkeeper:
         self._identity = identity
         self._clock = clock
 
-    def check(self, offer: Offer, *, origin: str | None) -> tuple[Grant, Profile]:
+    def check(self, offer: Offer, *, origin: str | None) -> Grant:
         """Everything that can be said of an offer without asking others. Raises ``Refusal``."""
         grant = self._verifier.verify(offer.auth_token, origin=origin)
-        profile = self._profile(offer, grant)
+        check_offer(offer.sdp)
+        return grant
+
+    async def choose(self, offer: Offer, grant: Grant) -> Profile:
+        """The agent of a checked offer, in the version that serves it. Raises ``Refusal``."""
+        override = None if offer.agent_version is None else offer.agent_version.artifact_version
+        place = "/agentVersionOverride/artifactVersion"
+        try:
+            profile = await self._find(grant.agent, override or grant.version, offer.variant)
+        except AgentNotFound as error:
+            if override is not None:
+                raise Refusal(Reason.INVALID_FIELD, str(error), pointer=place) from None
+            raise Refusal(Reason.AGENT_NOT_FOUND, str(error)) from None
+        if override is not None and profile.draft and not (grant.drafts or profile.version == grant.version):
+            message = f"Version {profile.version!r} of the agent is not published. To try it, use a preview token."
+            raise Refusal(Reason.INVALID_FIELD, message, pointer=place)
         if offer.mode == "end-to-end":
             raise Refusal(
                 Reason.INVALID_FIELD,
                 f"The agent {profile.agent!r} has no speech-to-speech model. Leave out mode, or use 'traditional'.",
                 pointer="/mode",
             )
-        check_offer(offer.sdp)
-        return grant, profile
+        return profile
 
     async def admit(self, offer: Offer, call: str, grant: Grant, profile: Profile) -> Admitted:
         """Open ``call`` for a checked offer, or find the call it has opened before. Raises ``Refusal``."""
@@ -118,7 +133,7 @@ class Doorkeeper:
             raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
         invitation = msgspec.msgpack.decode(stored.data, type=Invitation)
         try:
-            return grant, invitation, self._agents.profile(grant.agent)
+            return grant, invitation, await self._find(grant.agent, invitation.version, invitation.variant)
         except AgentNotFound as error:
             raise Refusal(Reason.AGENT_NOT_FOUND, str(error)) from None
 
@@ -208,17 +223,13 @@ class Doorkeeper:
         """An id for a new call."""
         return self._identity.new_id()
 
-    def _profile(self, offer: Offer, grant: Grant) -> Profile:
-        pinned = offer.agent_version
-        version = None if pinned is None else pinned.artifact_version
+    async def _find(self, agent: str, version: str | None, variant: str | None) -> Profile:
+        """Raises ``AgentNotFound``, and ``Refusal`` for a variant that there is not."""
+        await self._agents.reach(agent, version)
         try:
-            return self._agents.profile(grant.agent, version)
-        except AgentNotFound as error:
-            if version is not None:
-                raise Refusal(
-                    Reason.INVALID_FIELD, str(error), pointer="/agentVersionOverride/artifactVersion"
-                ) from None
-            raise Refusal(Reason.AGENT_NOT_FOUND, str(error)) from None
+            return self._agents.profile(agent, version, variant=variant)
+        except VariantNotFound as error:
+            raise Refusal(Reason.INVALID_FIELD, str(error), pointer="/variantId") from None
 
     def _left(self, grant: Grant) -> float | None:
         """Seconds for which a spent token has to be known; None: for ever."""
@@ -252,6 +263,7 @@ def _invited(invitation: Invitation, grant: Grant, profile: Profile) -> ev.Offer
         mode="traditional",
         variables=invitation.variables,
         metadata=invitation.metadata,
+        variant=invitation.variant,
         max_duration=profile.max_duration,
     )
 

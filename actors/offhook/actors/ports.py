@@ -343,6 +343,10 @@ class AgentNotFound(OffhookError):
     """No agent, or no such version of it."""
 
 
+class VariantNotFound(OffhookError):
+    """The agent has variants, and none of this name."""
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """What a voice node must know of an agent to run a call of it."""
 
@@ -357,6 +361,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     #: Whether its calls are recorded, and the version of the text that a caller has to have agreed to for that.
     recorded: bool = False
     consent: str = ""
+    #: Whether this version was never published: it serves only those who were given leave to try it.
+    draft: bool = False
     #: What the agent says when its brain takes too long.
     apology: str = "I am sorry, that took me too long. Could you say it again?"
 
@@ -371,6 +377,10 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     reusable: bool = False
     #: When the token stops to count, seconds since the epoch; None: never.
     expires_at: float | None = None
+    #: The version it was made for; None: that which serves the public.
+    version: str | None = None
+    #: Whether the caller may name versions that were never published.
+    drafts: bool = False
 
 
 class Verifier(Protocol):
@@ -386,11 +396,22 @@ class Verifier(Protocol):
 class Agents(Protocol):
     """The agents this node knows."""
 
-    def profile(self, agent: str, version: str | None = None) -> Profile:
-        """Profile of an agent (its current version). Raises ``AgentNotFound``."""
+    async def reach(self, agent: str, version: str | None = None) -> None:
+        """Have a version at hand that may be kept elsewhere; whether there is one is seen by ``profile``.
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:
-        """A brain for one call, with the tools it may use. Raises ``AgentNotFound``."""
+        Returns at once for a version that is at hand, and soon in any case.
+        """
+
+    def profile(self, agent: str, version: str | None = None, *, variant: str | None = None) -> Profile:
+        """Profile of an agent in a version at hand (None: that which serves the public), in one of its variants.
+
+        Raises ``AgentNotFound``, ``VariantNotFound``.
+        """
+
+    def brain(
+        self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox, variant: str | None = None
+    ) -> Brain:
+        """A brain for one call, with the tools it may use. Raises ``AgentNotFound``, ``VariantNotFound``."""
 
     async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:
         """Run a tool of an agent: JSON text in, JSON text out. ``use`` names this one use: a key for idempotency.

@@ -169,7 +169,7 @@ class SignalingActor:
         if self._state is not SocketState.OPEN:
             self._take_second_offer(offer)
             return
-        grant, profile = self._doorkeeper.check(offer, origin=self._socket.origin)
+        grant = self._doorkeeper.check(offer, origin=self._socket.origin)
         call = self._doorkeeper.new_id()
         self._state = SocketState.OPENING
         self._sdp, self._call_sid, self._events = offer.sdp, offer.call_sid, offer.events
@@ -178,6 +178,7 @@ class SignalingActor:
             # Orders of a new call may come before the outcome: listen first.
             outcome: Admitted | Refusal
             try:
+                profile = await self._doorkeeper.choose(offer, grant)
                 await self._open_line(call)
                 outcome = await self._doorkeeper.admit(offer, call, grant, profile)
                 if outcome.repeated:

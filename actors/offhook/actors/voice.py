@@ -23,6 +23,7 @@ from offhook.actors.ports import (
     Recorder,
     Synthesizer,
     Toolbox,
+    VariantNotFound,
     VoiceDetector,
 )
 from offhook.actors.reporter import Reporter, open_reporter
@@ -149,6 +150,7 @@ class VoiceNode:
                 open_reporter(self._bus, call, f"node {self.node}") as reporter,
                 Supervisor() as supervisor,
             ):
+                await self._agents.reach(order.agent, order.version)
                 link = AudioLink()
                 inbox = Inbox(self._bus, to_agent, subject=agent, kinds=TO_AGENT, call=call, owner=owner)
                 self._start_agent(supervisor, reporter, link, call, order, inbox)
@@ -182,8 +184,8 @@ class VoiceNode:
         inbox: Inbox,
     ) -> None:
         try:
-            profile = self._agents.profile(order.agent, order.version)
-        except AgentNotFound as error:
+            profile = self._agents.profile(order.agent, order.version, variant=order.variant)
+        except (AgentNotFound, VariantNotFound) as error:
             # The gateway knew this agent when it took the call, so it is not the caller who is mistaken.
             log.error("agent is missing on this node", extra={"call": call, "why": str(error)})
             message = "The agent of this call cannot be reached at the moment. Please call again in a minute."
@@ -192,7 +194,9 @@ class VoiceNode:
             return
 
         def think(tools: Toolbox) -> Brain:
-            return self._agents.brain(order.agent, order.version, variables=order.variables, tools=tools)
+            return self._agents.brain(
+                order.agent, order.version, variables=order.variables, tools=tools, variant=order.variant
+            )
 
         async def run_tool(name: str, arguments: str, use: str) -> str:
             return await self._agents.run_tool(order.agent, order.version, name, arguments, use=use)
@@ -221,8 +225,8 @@ class VoiceNode:
     def _recorder_for(self, call: str, order: do.OpenMedia) -> Recorder | None:
         """What records a call; None for one that is not to be recorded."""
         try:
-            profile = self._agents.profile(order.agent, order.version)
-        except AgentNotFound:
+            profile = self._agents.profile(order.agent, order.version, variant=order.variant)
+        except (AgentNotFound, VariantNotFound):
             return None
         if may_record(profile, order):
             return self._recorder

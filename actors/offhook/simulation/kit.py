@@ -78,19 +78,24 @@ class _Hosted:
         self.thinkers: dict[str, _Thinker] = {}
         self.documents = DocumentAgents(simulation.clock)
 
-    def profile(self, agent: str, version: str | None = None) -> Profile:
+    async def reach(self, agent: str, version: str | None = None) -> None:
+        """See ``Agents``."""
+
+    def profile(self, agent: str, version: str | None = None, *, variant: str | None = None) -> Profile:
         """See ``Agents``."""
         if agent not in self.thinkers:
-            return self.documents.profile(agent, version)
+            return self.documents.profile(agent, version, variant=variant)
         profile = self.thinkers[agent].profile
         if version not in {None, profile.version}:
             raise AgentNotFound(f"the agent {agent!r} has no version {version!r}")
         return profile
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> Brain:
+    def brain(
+        self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox, variant: str | None = None
+    ) -> Brain:
         """See ``Agents``."""
         if agent not in self.thinkers:
-            return self.documents.brain(agent, version, variables=variables, tools=tools)
+            return self.documents.brain(agent, version, variables=variables, tools=tools, variant=variant)
         return self.thinkers[agent].make(tools, dict(variables))
 
     async def run_tool(self, agent: str, version: str, name: str, arguments: str, *, use: str) -> str:

@@ -66,11 +66,16 @@ class Rehearsal:
         #: Ids of the tool uses that had their effect, in order.
         self.used: list[str] = []
 
-    def profile(self, agent: str, version: str | None = None) -> Profile:
+    async def reach(self, agent: str, version: str | None = None) -> None:
+        """See ``Agents``."""
+
+    def profile(self, agent: str, version: str | None = None, *, variant: str | None = None) -> Profile:
         """See ``Agents``."""
         return Profile(agent=AGENT, version="1", name="Rehearsal", voice=Voice(), max_duration=120.0, patience=8.0)
 
-    def brain(self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox) -> RehearsalBrain:
+    def brain(
+        self, agent: str, version: str, *, variables: dict[str, str], tools: Toolbox, variant: str | None = None
+    ) -> RehearsalBrain:
         """See ``Agents``."""
         return RehearsalBrain(tools)
 

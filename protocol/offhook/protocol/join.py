@@ -29,6 +29,9 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True):
     #: What the agent is told before the call (A5), and what goes on the record.
     variables: dict[str, str] = {}
     metadata: dict[str, str] = {}
+    #: The version of the agent, None: that which serves the public; and its variant.
+    version: str | None = None
+    variant: str | None = None
 
 
 def invitation_key(session: str) -> str:

@@ -10,8 +10,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -27,8 +27,8 @@ from offhook.services.metrics import Read, call_figures, media_figures
 from offhook.services.settings import BadSetup, Settings, recordings_folder, signal_ready
 
 if TYPE_CHECKING:
-    from offhook.actors.document_agents import DocumentAgents
-    from offhook.services.store import Keys, Replies, Store
+    from offhook.services.agents import ServedAgents
+    from offhook.services.store import Keys, Replies, Store, StoredAgents
     from offhook.services.tokens import Workspace
 
 T = TypeVar("T")
@@ -82,6 +82,8 @@ class WorkspaceVerifier:
             token=grant.jti,
             reusable=grant.reusable,
             expires_at=grant.expires_at,
+            version=grant.version,
+            drafts=grant.drafts,
         )
 
 
@@ -173,9 +175,12 @@ async def _gateway(settings: Settings) -> None:
     from offhook.services.gateway import serve_gateway
     from offhook.services.tokens import CurrentWorkspace
 
-    agents = _open_agents(settings)
     clock = WallClock()
-    async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
+    async with (
+        open_bus(settings.nats, name=settings.node) as bus,
+        _open_agents(settings, for_new_calls=True) as agents,
+        anyio.create_task_group() as tasks,
+    ):
         registry = Registry(settings.node, bus=bus, clock=clock)
         doorkeeper = Doorkeeper(
             bus=bus,
@@ -227,6 +232,7 @@ async def _voice(settings: Settings) -> None:
         open_bus(settings.nats, name=settings.node) as bus,
         open_recognizer() as recognizer,
         open_synthesizer() as synthesizer,
+        _open_agents(settings) as agents,
         anyio.create_task_group() as tasks,
     ):
         engine = AiortcEngine(settings.media_address, stun=await _find_stun(settings))
@@ -236,7 +242,7 @@ async def _voice(settings: Settings) -> None:
             bus=bus,
             clock=WallClock(),
             engine=engine,
-            agents=_open_agents(settings),
+            agents=agents,
             recognizer=recognizer,
             synthesizer=synthesizer,
             detector=EndpointDetector,
@@ -266,8 +272,11 @@ async def _records(settings: Settings) -> None:
 
     store = await anyio.to_thread.run_sync(open_store, store_place(settings))
     try:
-        async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
-            agents = _open_agents(settings)
+        async with (
+            open_bus(settings.nats, name=settings.node) as bus,
+            _open_agents(settings) as agents,
+            anyio.create_task_group() as tasks,
+        ):
             analyses = want_analyses(lambda agent, version: agents.analysis(agent, version) is not None)
             tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=(tell_webhooks, analyses)))
             files = RecordingFiles(recordings_folder(settings.data))
@@ -281,7 +290,7 @@ async def _records(settings: Settings) -> None:
         store.close()
 
 
-async def _talk_outside(settings: Settings, store: "Store", agents: "DocumentAgents") -> None:
+async def _talk_outside(settings: Settings, store: "Store", agents: "ServedAgents") -> None:
     """Send webhooks and make analyses. Their library takes long to import, and nobody waits for them."""
     from offhook.protocol.webhooks import parse_networks
     from offhook.services.analysis import run_analyses
@@ -300,17 +309,24 @@ async def _api(settings: Settings) -> None:
     from offhook.web import FOLDER
 
     workspace = CurrentWorkspace(settings.data)
-    agents = _open_agents(settings)
-    demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
     history = LateHistory(store_place(settings))
     keys = Late(partial(_open_keys, settings, workspace()), lambda opened: opened.close())
     answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
+    stored_agents = Late(partial(_open_stored_agents, settings), lambda opened: opened.close())
     try:
-        async with open_bus(settings.nats, name=settings.node) as bus, anyio.create_task_group() as tasks:
+        async with (
+            open_bus(settings.nats, name=settings.node) as bus,
+            _open_agents(settings, for_new_calls=True) as agents,
+            anyio.create_task_group() as tasks,
+        ):
+            demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
             parts = Parts(
                 store=history,
                 keys=keys,
                 answers=answers,
+                agents=stored_agents,
+                agents_changed=agents.refresh,
+                agent_from_folder=agents.from_folder,
                 tokens=CallTokens(workspace, agents),
                 sessions=Sessions(workspace, agents, bus),
                 lines=Lines(bus),
@@ -330,6 +346,7 @@ async def _api(settings: Settings) -> None:
         history.close()
         keys.close()
         answers.close()
+        stored_agents.close()
 
 
 # ── what they share ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -362,10 +379,29 @@ def store_place(settings: Settings) -> str | Path:
     return settings.store or settings.data / "offhook.db"
 
 
-def _open_agents(settings: Settings) -> "DocumentAgents":
-    from offhook.services.agents import open_agents
+@asynccontextmanager
+async def _open_agents(settings: Settings, *, for_new_calls: bool = False) -> AsyncIterator["ServedAgents"]:
+    """The agents of the folder and of the store, looked at as long as the context is open."""
+    from offhook.services.agents import ServedAgents
+    from offhook.services.tokens import CurrentWorkspace
 
-    return open_agents(settings.agents or settings.data / "agents", clock=WallClock())
+    store = Late(partial(_open_stored_agents, settings), lambda opened: opened.close())
+    workspace = CurrentWorkspace(settings.data)
+    folder = settings.agents or settings.data / "agents"
+    agents = ServedAgents(folder, store, lambda: workspace().id, clock=WallClock(), for_new_calls=for_new_calls)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(agents.run)
+            yield agents
+            tasks.cancel_scope.cancel()
+    finally:
+        store.close()
+
+
+def _open_stored_agents(settings: Settings) -> "StoredAgents":
+    from offhook.services.store import open_stored_agents
+
+    return open_stored_agents(store_place(settings))
 
 
 def _open_keys(settings: Settings, workspace: "Workspace") -> "Keys":

@@ -205,6 +205,20 @@ class EndNode(_Strict, frozen=True, tag_field="kind", tag="end"):
 Node = SayNode | AskNode | BranchNode | TellNode | ToolNode | TransferNode | SmsNode | EndNode
 
 
+class Variant(_Strict, frozen=True, kw_only=True):
+    """The same agent for another brand or region: what is given here takes the place of what the document says."""
+
+    name: Annotated[Line, msgspec.Meta(min_length=1)] | None = None
+    avatar: str | None = None
+    voice: Voice | None = None
+    languages: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] | None = None
+    timezone: str | None = None
+    greeting: Texts | None = None
+    opening: Opening | None = None
+    #: Each takes the place of the one of its name.
+    variables: dict[str, str] = {}
+
+
 class AgentDocument(_Strict, frozen=True, kw_only=True):
     """One agent in one version."""
 
@@ -233,6 +247,18 @@ class AgentDocument(_Strict, frozen=True, kw_only=True):
     slots: dict[str, Slot] = {}
     intents: dict[str, Intent] = {}
     nodes: dict[str, Node] = {}
+    #: By the ``variantId`` that picks each.
+    variants: dict[str, Variant] = {}
+
+
+def vary(document: AgentDocument, variant: Variant) -> AgentDocument:
+    """The document as a variant has it."""
+    given = {
+        field: value
+        for field in Variant.__struct_fields__
+        if field != "variables" and (value := getattr(variant, field)) is not None
+    }
+    return msgspec.structs.replace(document, variables=document.variables | variant.variables, **given)
 
 
 def variants(texts: Texts) -> tuple[str, ...]:

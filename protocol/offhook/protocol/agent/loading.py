@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from offhook.protocol.agent.checks import Finding, check
-from offhook.protocol.agent.document import AgentDocument, Intent, Node, Slot, ToolDeclaration
+from offhook.protocol.agent.document import AgentDocument, Intent, Node, Slot, ToolDeclaration, Variant, vary
 from offhook.protocol.agent.problems import DocumentError, Path, Problem, line_of, locate
 from offhook.protocol.speech import Voice
 
@@ -21,7 +21,13 @@ _MISSING = re.compile(r"Object missing required field `(?P<field>.*)`")
 _TOML_LINE = re.compile(r"line (\d+)")
 
 #: The sections that are read entry by entry, so that every wrong one is reported.
-_SECTIONS: dict[str, Any] = {"tools": ToolDeclaration, "slots": Slot, "intents": Intent, "nodes": Node}
+_SECTIONS: dict[str, Any] = {
+    "tools": ToolDeclaration,
+    "slots": Slot,
+    "intents": Intent,
+    "nodes": Node,
+    "variants": Variant,
+}
 
 
 def load_agent(text: str, *, file: str) -> AgentDocument:
@@ -39,6 +45,10 @@ def load_agent(text: str, *, file: str) -> AgentDocument:
     document = _document(raw, findings)
     if document is not None and not findings:
         findings += check(document)
+        if not findings:
+            # What is wrong now is the variant's doing.
+            for name, variant in document.variants.items():
+                findings += [(("variants", name, *path), why) for path, why in check(vary(document, variant))]
     if findings or document is None:
         places = locate(text)
         problems = (Problem(line_of(places, path), ".".join(path), message) for path, message in findings)

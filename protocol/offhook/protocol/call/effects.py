@@ -27,6 +27,7 @@ class OpenMedia(Effect, frozen=True):
     mode: str
     variables: dict[str, str] = {}
     caller: str | None = None
+    variant: str | None = None
 
 
 class ReopenMedia(Effect, frozen=True):

@@ -196,6 +196,7 @@ def open_media(offer: ev.Offered) -> do.OpenMedia:
         mode=offer.mode,
         variables=offer.variables,
         caller=offer.caller,
+        variant=offer.variant,
     )
 
 

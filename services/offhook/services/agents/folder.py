@@ -1,5 +1,6 @@
 """A folder of agent documents as the agents of a node."""
 
+import contextlib
 import logging
 from collections.abc import Mapping
 from importlib import resources
@@ -8,7 +9,7 @@ from typing import Any
 
 from offhook.actors.document_agents import DocumentAgents, Tool
 from offhook.actors.ports import Clock, ToolFailed
-from offhook.protocol.agent import DocumentError, Problem, load_agent
+from offhook.protocol.agent import AgentDocument, DocumentError, Problem
 
 log = logging.getLogger("offhook.agents")
 
@@ -27,12 +28,33 @@ def open_agents(
     cannot be read.
     """
     agents = DocumentAgents(clock, tools={name: _guarded(name, tool) for name, tool in (tools or {}).items()})
-    for file in sorted(folder.glob("*.toml")) if folder is not None else ():
-        agents.add(_read(file), file=str(file))
-    demo = load_agent(_demo_text(), file=DEMO)
+    for document in read_folder(folder) if folder is not None else ():
+        agents.serve(document)
+    demo = read_demo()
     if demo.id not in agents.ids():
-        agents.add(_demo_text(), file=DEMO)
+        agents.serve(demo)
     return agents
+
+
+def read_folder(folder: Path) -> list[AgentDocument]:
+    """The documents of a folder, with their labels. Raises as ``open_agents``."""
+    agents = DocumentAgents()
+    return [agents.add(_read(file), file=str(file)) for file in sorted(folder.glob("*.toml"))]
+
+
+def read_demo() -> AgentDocument:
+    """The document in the box."""
+    return DocumentAgents().add(_demo_text(), file=DEMO)
+
+
+def folder_state(folder: Path) -> dict[str, tuple[int, int]]:
+    """What changes when a document of the folder is saved, added or taken away. Raises ``OSError``."""
+    state = {}
+    for file in folder.glob("*.toml"):
+        with contextlib.suppress(FileNotFoundError):
+            found = file.stat()
+            state[file.name] = (found.st_mtime_ns, found.st_size)
+    return state
 
 
 def install_demo(folder: Path) -> Path:

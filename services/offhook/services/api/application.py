@@ -1,6 +1,6 @@
 """The application: every resource in its place."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -8,6 +8,7 @@ from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from offhook.services.api.access import Access, Rates, Threads
+from offhook.services.api.agents import AgentsResource, AgentStore
 from offhook.services.api.call_tokens import CallTokens, CallTokensResource, IceServers
 from offhook.services.api.calls import CallHistory, Calls
 from offhook.services.api.console import ConsoleCodes, ConsoleDoor
@@ -33,12 +34,17 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     #: Keys, and answers that are given again; opened when first needed, from any thread.
     keys: Callable[[], KeyRing]
     answers: Callable[[], Answers]
+    #: Where agents are kept; opened when first needed, from any thread.
+    agents: Callable[[], AgentStore]
     #: What makes call tokens, opens sessions and counts calls.
     tokens: CallTokens
     sessions: Sessions
     lines: Lines
     #: What takes the codes of links to the console.
     codes: ConsoleCodes
+    #: Has this process see what was changed in the agents; tells whether a file serves an agent.
+    agents_changed: Callable[[], Awaitable[None]]
+    agent_from_folder: Callable[[str], bool]
     web_folder: Path
     #: Gives the demo's call tokens; None: there is no demo.
     mint: Mint | None = None
@@ -61,6 +67,9 @@ class Application:
             *Calls(parts.store, in_thread).routes(),
             *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),
             *KeysResource(parts.keys, in_thread).routes(),
+            *AgentsResource(
+                parts.agents, in_thread, changed=parts.agents_changed, from_folder=parts.agent_from_folder
+            ).routes(),
             *WorkspaceResource(parts.lines).routes(),
         ]
         access = Access(lambda text: parts.keys().find(text), in_thread, parts.rates)

@@ -11,6 +11,7 @@ import msgspec
 from offhook.actors.ports import Profile
 from offhook.protocol.errors import Reason
 from offhook.protocol.ice import IceServer
+from offhook.protocol.keys import Key
 from offhook.protocol.origins import normal_origin
 from offhook.services.api.access import Threads
 from offhook.services.api.edge import scheme_of
@@ -40,11 +41,17 @@ class AgentShown(msgspec.Struct, frozen=True):
 class CallTokens(Protocol):
     """Where call tokens are made."""
 
-    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, Profile]:
+    async def mint(
+        self, agent: str, *, origin: str | None, ttl: float, version: str | None = None, drafts: bool = False
+    ) -> tuple[str, Profile]:
         """A token for one call of ``agent``, from a page of ``origin`` if it is given, and whom it is with.
 
-        Raises ``AgentNotFound``.
+        With a ``version`` that one serves; with ``drafts`` the caller may name others. Raises ``AgentNotFound``.
         """
+
+
+#: A number, ``draft`` (the newest) or ``sandbox``.
+Version = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
 
 class CallTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +60,11 @@ class CallTokenRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agent_id: AgentId
     #: The page that will use it, for example ``https://example.com``; of a publishable key it is the page that asks.
     origin: Origin | None = None
+    #: Of a secret key only: the version that serves, published or not: its number, ``draft`` for the newest one, or
+    #: ``sandbox``. Left out: what is published; with a test key, what is published in the sandbox.
+    version: Version | None = None
+    #: Of a secret key only: the caller may name any version (``agentVersionOverride``); ``draft`` unless ``version``.
+    preview: bool = False
 
 
 class CallToken(msgspec.Struct, frozen=True):
@@ -96,13 +108,30 @@ class CallTokensResource:
         """A token for one call with an agent; the only thing that a publishable key can ask for."""
         origin = ask.body.origin
         if ask.key.kind == "publishable":
+            refuse_unpublished(ask)
             origin = ask.request.headers.get("origin")
             await spend_quota(self._ring(), ask, self._in_thread)
         if origin is not None:
             origin = checked_origin(origin)
         url = socket_base(ask.request) + self._websocket_path
-        token, profile = self._tokens.mint(ask.body.agent_id, origin=origin, ttl=TTL)
+        version = ask.body.version or ("draft" if ask.body.preview else default_version(ask.key))
+        token, profile = await self._tokens.mint(
+            ask.body.agent_id, origin=origin, ttl=TTL, version=version, drafts=ask.body.preview
+        )
         return CallToken(token, TTL, AgentShown(profile.agent, profile.name), url, self._ice_servers())
+
+
+def default_version(key: Key) -> str | None:
+    """The version that serves what a key starts: a test key tries the sandbox."""
+    return "sandbox" if key.mode == "test" else None
+
+
+def refuse_unpublished(ask: Ask[Nothing, CallTokenRequest]) -> None:
+    """Raises ``Problem`` where a publishable key asks for more than what is published."""
+    if ask.body.version is not None or ask.body.preview:
+        raise Problem(
+            403, "secret_key_required", "Only a secret key can start calls of a version that it names, or previews."
+        )
 
 
 async def spend_quota(ring: KeyRing, ask: Ask[Nothing, CallTokenRequest], in_thread: Threads) -> None:

@@ -8,7 +8,9 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
-from offhook.actors.ports import AgentNotFound, BusAway
+from offhook.actors.ports import AgentNotFound, BusAway, VariantNotFound
+from offhook.protocol.agent import DocumentError
+from offhook.protocol.agent.history import AgentMoved, AgentNotStored, AgentTaken, NothingBefore, VersionNotStored
 from offhook.protocol.errors import Code, OffhookError, Reason, Refusal
 from offhook.protocol.keys import KeyNotFound, KeyUnfit
 from offhook.protocol.record import AmbiguousCall, BadCursor, CallNotFound, RecordsAway
@@ -100,6 +102,23 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer=f"/{field}")
         case AgentNotFound():
             return Problem(404, Reason.AGENT_NOT_FOUND.value, str(error), pointer="/agent_id")
+        case AgentNotStored():
+            return Problem(404, Reason.AGENT_NOT_FOUND.value, str(error))
+        case VersionNotStored():
+            return Problem(404, "version_not_found", str(error))
+        case AgentTaken():
+            return Problem(409, "agent_exists", str(error))
+        case AgentMoved(newest=newest):
+            return Problem(409, "version_conflict", str(error), newest=newest)
+        case NothingBefore():
+            return Problem(409, "nothing_to_roll_back", str(error))
+        case DocumentError():
+            return Problem(
+                422, "document_invalid", str(error), pointer="/text",
+                problems=[{"line": each.line, "path": each.path, "message": each.message} for each in error.problems],
+            )  # fmt: skip
+        case VariantNotFound():
+            return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer="/variant_id")
         case BadCursor():
             return Problem(400, Reason.INVALID_FIELD.value, str(error), parameters=["cursor"])
         case BusAway():

@@ -7,7 +7,7 @@ import msgspec
 from offhook.protocol.errors import Reason
 from offhook.protocol.join import JOIN_PATH
 from offhook.protocol.signal.fields import MAX_ENTRIES, MAX_ID, MAX_TEXT
-from offhook.services.api.call_tokens import AgentId, Origin, checked_origin, socket_base
+from offhook.services.api.call_tokens import AgentId, Origin, Version, checked_origin, default_version, socket_base
 from offhook.services.api.problems import Problem
 from offhook.services.api.route import Ask, Nothing, Route
 
@@ -29,10 +29,12 @@ class Sessions(Protocol):
         metadata: dict[str, str],
         origin: str | None,
         ttl: float,
+        version: str | None = None,
+        variant: str | None = None,
     ) -> tuple[str, str]:
         """The id of a new session and the token that joins it.
 
-        Raises ``AgentNotFound``, ``BusAway``, and ``Refusal`` (``at_capacity``).
+        Raises ``AgentNotFound``, ``VariantNotFound``, ``BusAway``, and ``Refusal`` (``at_capacity``).
         """
 
 
@@ -48,6 +50,11 @@ class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = {}
     #: The page that will join, for example ``https://example.com``; left out: any.
     origin: Origin | None = None
+    #: The version that serves, published or not: its number, ``draft`` for the newest one, or ``sandbox``. Left out:
+    #: what is published; with a test key, what is published in the sandbox.
+    version: Version | None = None
+    #: The variant of the agent.
+    variant_id: Name | None = None
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -85,6 +92,8 @@ class Voice:
             metadata=body.metadata,
             origin=None if body.origin is None else checked_origin(body.origin),
             ttl=TTL,
+            version=body.version or default_version(ask.key),
+            variant=body.variant_id,
         )
         return Started(session, token, f"{base}{JOIN_PATH}{session}")
 

@@ -77,11 +77,11 @@ class StoredAgents:
         ``AgentMoved``.
         """
         document = read_document(text, file="document")
-        if document.id != id_:
-            message = f"this is the document of `{document.id}`, not of `{id_}`"
-            raise DocumentError("document", (Problem(1, "id", message),))
         with away(), transaction(self._engine) as connection:
             stored = _lock(connection, workspace, id_)
+            if document.id != id_:
+                message = f"this is the document of `{document.id}`, not of `{id_}`"
+                raise DocumentError("document", (Problem(1, "id", message),))
             newest = _version(connection, workspace, id_, stored.newest)
             if newest.hash == _hash(text):
                 return newest

@@ -46,6 +46,10 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     reusable: bool
     #: The only page origin it may be used from, None for any.
     origin: str | None
+    #: The version of the agent it was made for; None: that which serves the public.
+    version: str | None = None
+    #: Whether the caller may name versions that were never published.
+    drafts: bool = False
 
 
 def mint_token(
@@ -56,11 +60,14 @@ def mint_token(
     origin: str | None = None,
     reusable: bool = False,
     session: str | None = None,
+    version: str | None = None,
+    drafts: bool = False,
     now: float | None = None,
 ) -> str:
     """A token for calls of ``agent`` that counts for ``ttl`` seconds from ``now`` (epoch seconds; None: the clock).
 
-    With ``session`` it joins that session and opens no other call.
+    With ``session`` it joins that session and opens no other call. Its calls are served by ``version``, published or
+    not; with ``drafts`` the caller may name any other version too.
 
     Raises ``ValueError`` when ``origin`` is no web origin.
     """
@@ -81,6 +88,10 @@ def mint_token(
             raise ValueError(f"{origin!r} is not a web origin such as https://example.com")
     if reusable:
         claims["reusable"] = True
+    if version is not None:
+        claims["version"] = version
+    if drafts:
+        claims["drafts"] = True
     if session is not None:
         claims |= {"aud": JOIN_AUDIENCE, "session": session}
     return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
@@ -105,8 +116,10 @@ def verify_token(
     _check_parties(workspace, claims, AUDIENCE if session is None else JOIN_AUDIENCE)
     expires_at = _check_times(claims, time.time() if now is None else now)
     agent, jti, reusable = claims.get("agent"), claims["jti"], claims.get("reusable", False)
-    bound = claims.get("origin")
-    if not _is_name(agent) or not _is_name(jti) or not isinstance(reusable, bool):
+    bound, version, drafts = claims.get("origin"), claims.get("version"), claims.get("drafts", False)
+    if not _is_name(agent) or not _is_name(jti) or not isinstance(reusable, bool) or not isinstance(drafts, bool):
+        raise _refusal(Reason.TOKEN_INVALID)
+    if version is not None and not _is_name(version):
         raise _refusal(Reason.TOKEN_INVALID)
     if bound is not None and (not isinstance(bound, str) or normal_origin(bound) is None):
         raise _refusal(Reason.TOKEN_INVALID)
@@ -114,7 +127,10 @@ def verify_token(
         raise _refusal(Reason.ORIGIN_MISMATCH)
     if session is not None and claims.get("session") != session:
         raise _refusal(Reason.TOKEN_WRONG_SESSION)
-    return Grant(workspace=workspace.id, agent=agent, jti=jti, expires_at=expires_at, reusable=reusable, origin=bound)
+    return Grant(
+        workspace=workspace.id, agent=agent, jti=jti, expires_at=expires_at, reusable=reusable, origin=bound,
+        version=version, drafts=drafts,
+    )  # fmt: skip
 
 
 def mint_console_code(workspace: Workspace, *, ttl: float = 120.0, now: float | None = None) -> str:

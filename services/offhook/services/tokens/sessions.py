@@ -23,10 +23,19 @@ class CallTokens:
         self._workspace = workspace
         self._agents = agents
 
-    def mint(self, agent: str, *, origin: str | None, ttl: float) -> tuple[str, Profile]:
-        """A token for one call of ``agent``, and whom it is with. Raises ``AgentNotFound``."""
-        profile = self._agents.profile(agent)
-        return mint_token(self._workspace(), agent=profile.agent, origin=origin, ttl=ttl), profile
+    async def mint(
+        self, agent: str, *, origin: str | None, ttl: float, version: str | None = None, drafts: bool = False
+    ) -> tuple[str, Profile]:
+        """A token for one call of ``agent``, and whom it is with. Raises ``AgentNotFound``.
+
+        With a ``version`` that one serves, published or not; with ``drafts`` the caller may name others too.
+        """
+        await self._agents.reach(agent, version)
+        profile = self._agents.profile(agent, version)
+        token = mint_token(
+            self._workspace(), agent=profile.agent, origin=origin, ttl=ttl, version=version, drafts=drafts
+        )
+        return token, profile
 
 
 class Lines:
@@ -66,18 +75,24 @@ class Sessions:
         metadata: dict[str, str],
         origin: str | None,
         ttl: float,
+        version: str | None = None,
+        variant: str | None = None,
     ) -> tuple[str, str]:
-        """The id of a new session and the token that joins it.
+        """The id of a new session and the token that joins it; ``version`` serves it, published or not.
 
-        Raises ``AgentNotFound``, ``BusAway``, and ``Refusal`` (``at_capacity``) where no line is free now; whether one
-        is free when the page joins is seen then.
+        Raises ``AgentNotFound``, ``VariantNotFound``, ``BusAway``, and ``Refusal`` (``at_capacity``) where no line is
+        free now; whether one is free when the page joins is seen then.
         """
-        profile = self._agents.profile(agent)
+        await self._agents.reach(agent, version)
+        profile = self._agents.profile(agent, version, variant=variant)
         limit = await self._lines.limit(workspace)
         if limit is not None and await self._lines.active(workspace) >= limit:
             raise Refusal(Reason.AT_CAPACITY, "All lines are busy. Please try again in a few minutes.")
         session = str(uuid.uuid4())
-        invitation = Invitation(workspace=workspace, agent=profile.agent, variables=variables, metadata=metadata)
+        invitation = Invitation(
+            workspace=workspace, agent=profile.agent, variables=variables, metadata=metadata, version=version,
+            variant=variant,
+        )  # fmt: skip
         await self._bus.create(invitation_key(session), msgspec.msgpack.encode(invitation), ttl=ttl + LEEWAY)
         token = mint_token(self._workspace(), agent=profile.agent, origin=origin, ttl=ttl, session=session)
         return session, token
