@@ -63,6 +63,10 @@ docs:
 picture: tools
     PYTHONPATH=tests python docs/screenshot.py
 
+# Take the pictures of the console that stand in docs/console.md (needs Chromium and flite).
+console-pictures: tools
+    PYTHONPATH=tests python docs/console_pictures.py
+
 # Change each row of the two tables, plant faults in the actors, and see that the tests find all of them.
 mutants *arguments: tools
     python tests/mutants/run.py {{ arguments }}

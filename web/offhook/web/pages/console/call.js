@@ -2,7 +2,7 @@
 /** One call: who and when, its states, what was said, what came of it. */
 import { pill } from "./calls.js";
 import { make, refill } from "./dom.js";
-import { clock, moment, span } from "./format.js";
+import { clock, exactMoment, moment, span } from "./format.js";
 import { fill, wordFor } from "./texts.js";
 import { timeline } from "./timeline.js";
 
@@ -26,6 +26,7 @@ export function showCall(stage, id) {
     transcript: section(texts.call.transcript),
     facts: section(texts.call.facts),
     numbers: section(texts.call.numbers),
+    quality: section(texts.call.quality),
     analysis: section(texts.call.analysis),
   };
   const raw = make("pre", { attributes: { tabindex: 0 } });
@@ -41,7 +42,7 @@ export function showCall(stage, id) {
     if (!before) {
       const details = make("details", { class: "card" }, make("summary", { text: texts.call.raw }), raw);
       const main = make("div", { class: "column" }, parts.states.card, parts.transcript.card, details);
-      const side = make("div", { class: "column side" }, parts.facts.card, parts.numbers.card, parts.analysis.card);
+      const side = make("div", { class: "column side" }, parts.facts.card, parts.numbers.card, parts.quality.card, parts.analysis.card);
       refill(place, back, parts.head, make("div", { class: "columns" }, main, side));
     }
     if (text !== before) {
@@ -49,6 +50,8 @@ export function showCall(stage, id) {
       refill(parts.facts.body, facts(record, texts));
       refill(parts.transcript.body, transcript(record, texts));
       refill(parts.numbers.body, numbers(record, texts));
+      parts.quality.card.hidden = !record.quality;
+      refill(parts.quality.body, record.quality && quality(record.quality, texts));
       parts.analysis.card.hidden = !record.analysis;
       refill(parts.analysis.body, record.analysis && analysis(record.analysis, texts));
       raw.textContent = text;
@@ -141,7 +144,7 @@ function pairs(values) {
  */
 function facts(record, texts) {
   const words = texts.call;
-  const when = (/** @type {number | null} */ at) => (at === null ? null : moment(at));
+  const when = (/** @type {number | null} */ at) => (at === null ? null : exactMoment(at));
   return terms([
     [words.id, make("code", { text: record.id })],
     [words.agent, record.agent],
@@ -181,6 +184,28 @@ function numbers(record, texts) {
     [words.agentSpoke, span(spoke("agent"))],
     [words.callerSpoke, span(spoke("caller"))],
     [words.interruptions, String(lines.filter((line) => line.interrupted).length)],
+  ]);
+}
+
+/**
+ * How the audio fared; what is 0 is left out of the record.
+ *
+ * @param {Record<string, number | undefined>} found
+ * @param {import("./texts.js").Texts} texts
+ */
+function quality(found, texts) {
+  const words = texts.call;
+  const time = (/** @type {number | undefined} */ seconds) => (seconds ? span(seconds) : null);
+  const share = (lost = 0, of = 0) =>
+    of ? fill(words.share, { part: ((100 * lost) / of).toFixed(1), count: String(of) }) : null;
+  return terms([
+    [words.opinion, found.mos ? fill(words.opinionOf, { score: found.mos.toFixed(1) }) : null],
+    [words.roundTrip, time(found.round_trip)],
+    [words.jitter, time(found.jitter)],
+    [words.lossHere, share(found.lost, (found.received || 0) + (found.lost || 0))],
+    [words.lossThere, share(found.lost_there, found.sent)],
+    [words.recovered, time(found.recovered)],
+    [words.concealed, time(found.concealed)],
   ]);
 }
 

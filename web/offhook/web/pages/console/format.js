@@ -9,11 +9,23 @@ const whole = new Intl.DateTimeFormat(undefined, {
   minute: "2-digit",
   second: "2-digit",
 });
+const exact = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+});
 const short = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 
 /** @param {number} seconds since the epoch */
 export function moment(seconds) {
   return whole.format(new Date(seconds * 1000));
+}
+
+/** Without the year. @param {number} seconds since the epoch */
+export function exactMoment(seconds) {
+  return exact.format(new Date(seconds * 1000));
 }
 
 /** @param {number} seconds since the epoch */
@@ -35,12 +47,13 @@ export function clock(seconds) {
 }
 
 /**
- * `0.4 s`, `12 s`, `3 min 7 s`.
+ * `80 ms`, `1.4 s`, `12 s`, `3 min 7 s`.
  *
  * @param {number} seconds
  */
 export function span(seconds) {
-  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
+  if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))} ms`;
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const rounded = Math.round(seconds);
   if (rounded < 60) return `${rounded} s`;
   const [hours, minutes] = [Math.floor(rounded / 3600), Math.floor(rounded / 60) % 60];

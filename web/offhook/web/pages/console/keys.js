@@ -2,7 +2,7 @@
 /** The keys of the workspace: make, rotate, revoke. A key itself is shown once. */
 import { openDialog } from "./dialog.js";
 import { choice, field, make, refill } from "./dom.js";
-import { moment, shortMoment } from "./format.js";
+import { shortMoment } from "./format.js";
 import { fill } from "./texts.js";
 
 /** @typedef {Record<string, any>} Key */
@@ -88,7 +88,7 @@ function row(stage, key, reload) {
 function standing(key, counts, words) {
   if (key.revoked_at !== null) return make("span", { class: "pill", text: words.revoked, data: { tone: "bad" } });
   if (!counts) return make("span", { class: "pill", text: words.ranOut, data: { tone: "quiet" } });
-  const until = key.expires_at === null ? words.counts : fill(words.runsOut, { time: moment(key.expires_at) });
+  const until = key.expires_at === null ? words.counts : fill(words.runsOut, { time: shortMoment(key.expires_at) });
   return make("span", { class: "pill", text: until, data: { tone: key.expires_at === null ? "good" : "warm" } });
 }
 

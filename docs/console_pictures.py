@@ -1,0 +1,83 @@
+"""Take the pictures of docs/console.md: the real product, real calls from a browser. Run: just console-pictures"""
+
+import json
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
+from product import Product
+from screenshot import CHROMIUM, PATIENCE, speak
+
+IMAGES = Path(__file__).parent / "images"
+SIZE: ViewportSize = {"width": 1200, "height": 860}
+
+
+def talk(browser: Browser, url: str) -> None:
+    """A call in which the agent answers two questions."""
+    page = browser.new_page()
+    page.goto(url)
+    page.click("#start")
+    expect(page.locator("#lines")).to_contain_text("Tuesday at three", timeout=PATIENCE)
+    hang_up(page)
+
+
+def call_shortly(browser: Browser, url: str) -> None:
+    """A call in which the caller hears the greeting and hangs up."""
+    page = browser.new_page()
+    page.goto(url)
+    page.click("#start")
+    expect(page.locator("#state")).to_have_text("In call", timeout=PATIENCE)
+    hang_up(page)
+
+
+def hang_up(page: Page) -> None:
+    """End the call and wait until it has ended."""
+    page.click("#end")
+    expect(page.locator("#state")).to_have_text("Call ended", timeout=PATIENCE)
+    page.close()
+
+
+def take(product: Product, browser: Browser) -> None:
+    """Open the console by a link and take the pictures."""
+    product.run("keys", "create", "--kind", "publishable", "--name", "website", "--domain", "example.com")
+    product.run("keys", "create", "--kind", "secret", "--name", "crm", "--scope", "calls:read")
+    old = json.loads(product.run("keys", "create", "--kind", "secret", "--name", "old backend", "--json"))
+    product.run("keys", "revoke", old["id"])
+    link = product.run("open", "calls", "--http", f"127.0.0.1:{product.port}").split()[-1]
+    page = browser.new_page(viewport=SIZE)
+    page.set_default_timeout(PATIENCE)
+    page.goto(link)
+    expect(page.locator("tbody tr")).to_have_count(3, timeout=PATIENCE)
+    page.screenshot(path=IMAGES / "console-calls.png")
+    page.locator("tbody tr", has_not_text="0:0").get_by_role("link").first.click()
+    expect(page.locator(".said").first).to_be_visible()
+    page.screenshot(path=IMAGES / "console-call.png")
+    page.get_by_role("link", name="Keys").click()
+    expect(page.locator("tbody tr").first).to_be_visible()
+    page.screenshot(path=IMAGES / "console-keys.png")
+
+
+def main() -> None:
+    """Start the product, make three calls, take the pictures, stop it."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        folder = Path(name)
+        arguments = [*CHROMIUM, f"--use-file-for-fake-audio-capture={speak(folder)}%noloop"]
+        product = Product(folder)
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        try:
+            call_shortly(browser, product.url)
+            browser.close()
+            # The sound file begins anew with the browser.
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+            talk(browser, product.url)
+            call_shortly(browser, product.url)
+            take(product, browser)
+        finally:
+            browser.close()
+            product.stop()
+    print(*sorted(IMAGES.glob("console-*.png")), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
