@@ -4,10 +4,18 @@ from pathlib import Path
 
 import rich_click as click
 
+from offhook.services.cli.agent_versions import COMMANDS
+
 
 @click.group()
 def agents() -> None:
-    """Work on agent documents."""
+    """Check agent documents, and keep agents with their versions: push, publish, roll back.
+
+    \b
+        offhook agents push ./agents
+        offhook agents diff front-desk
+        offhook agents publish front-desk
+    """
 
 
 @agents.command()
@@ -40,3 +48,7 @@ def _is_right(file: Path) -> bool:
         click.echo(f"{file}: ok, agent {agent.id}")
         return True
     return False
+
+
+for _command in COMMANDS:
+    agents.add_command(_command)
