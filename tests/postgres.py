@@ -1,6 +1,7 @@
 """A PostgreSQL server of the tests' own: Debian's, in a temporary folder, reached by a socket in it.
 
-Nothing is kept safe from a power cut (``fsync`` is off): a process that is killed leaves what it wrote to the system.
+Unless told so, it keeps nothing safe from a power cut (``fsync`` is off): a process that is killed leaves what it wrote
+to the system.
 """
 
 import itertools
@@ -22,7 +23,9 @@ PATIENCE = 60.0
 class PostgresServer:
     """A running server. It refuses to run as root, so that root starts it as another user."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, safe: bool = False) -> None:
+        """``safe``: what is committed outlives a power cut, as it should outside of tests."""
+        self._careless = [] if safe else ["-F", "-c", "synchronous_commit=off"]
         self.folder = Path(tempfile.mkdtemp(prefix="offhook-postgres-"))
         self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -42,8 +45,8 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server (again) and wait until it takes connections."""
         command = [
-            _program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), "-h", "", "-F",
-            "-c", "synchronous_commit=off", "-c", "max_connections=50",
+            _program("postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), "-h", "",
+            "-c", "max_connections=50", *self._careless,
         ]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(

@@ -21,7 +21,7 @@ from offhook.services.bus.connection import Connection
 from offhook.services.bus.exchange import Exchange, Reply
 
 #: Messages of one pull.
-BATCH = 64
+BATCH = 256
 #: Messages all followers of one reader together may owe an ack for.
 MAX_UNACKED = 1000
 #: Seconds a pull stays open at the server, and between its signs of life.

@@ -92,24 +92,32 @@ class StoreOutbox:
 
 def tell_webhooks(connection: Connection, taken: list[Taken]) -> None:
     """Write what entries have to tell into the outbox, in the transaction that takes them (a ``Listener``)."""
+    if not (listening := _listening(connection)):
+        return
     told = [
         one
         for each in taken
         for one in tell(each.entry, each.gained, answered_before=each.before.call.answered_at is not None)
     ]
-    write_messages(connection, told)
+    _write(connection, told, listening)
 
 
 def write_messages(connection: Connection, told: list[Told]) -> None:
     """Write messages and, for each webhook that wants them, deliveries; what stands there already stays as it is."""
-    if not told:
-        return
-    listening = [
+    _write(connection, told, _listening(connection))
+
+
+def _listening(connection: Connection) -> list[tuple[str, str, set[str]]]:
+    """The webhooks that are told of anything: id, workspace, events."""
+    return [
         (row.id, row.workspace, set(row.events))
         for row in connection.execute(
             select(webhooks.c.id, webhooks.c.workspace, webhooks.c.events).where(webhooks.c.state == "enabled")
         )
     ]
+
+
+def _write(connection: Connection, told: list[Told], listening: list[tuple[str, str, set[str]]]) -> None:
     wanted = {
         message_id(one): (one, [id_ for id_, workspace, events in listening
                                 if workspace == one.workspace and (not events or one.event in events)])

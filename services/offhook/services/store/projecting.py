@@ -113,15 +113,32 @@ def _write(connection: Connection, taken: list[Taken], before: dict[str, Progres
 
 
 def _write_heads(connection: Connection, before: dict[str, Progress], after: dict[str, Progress]) -> None:
-    heads = {call: columns(summarize(progress)) for call, progress in after.items()}
-    positions = {call: {"seq": progress.seq, "progress": _encode(progress)} for call, progress in after.items()}
+    changed = [call for call, progress in after.items() if _head(before.get(call)) != _head(progress)]
+    heads = {call: columns(summarize(after[call])) for call in changed}
+    positions = {call: {"seq": progress.seq, "progress": _encode(_slim(progress))} for call, progress in after.items()}
     new = [call for call in after if call not in before]
     old = [call for call in after if call in before]
     _insert(connection, calls, [heads[call] for call in new])
     _insert(connection, call_log_position, [{"call": call, **positions[call]} for call in new])
+    if rows := [{"this": call, **heads[call]} for call in old if call in heads]:
+        connection.execute(_UPDATE_CALL, rows)
     if old:
-        connection.execute(_UPDATE_CALL, [{"this": call, **heads[call]} for call in old])
         connection.execute(_UPDATE_POSITION, [{"this": call, **positions[call]} for call in old])
+
+
+def _head(progress: Progress | None) -> tuple[object, ...] | None:
+    """What the row of a call is made of, short of what never changes after the offer."""
+    if progress is None:
+        return None
+    call = progress.call
+    return call.offer is None, call.state, call.reason, call.failure, call.answered_at, call.ended_at, call.recording
+
+
+def _slim(progress: Progress) -> Progress:
+    """The progress without the SDP of both sides: most of its bytes, and nothing that a record is made of."""
+    call = progress.call
+    offer = None if call.offer is None else msgspec.structs.replace(call.offer, sdp="")
+    return msgspec.structs.replace(progress, call=msgspec.structs.replace(call, offer=offer, answer=None))
 
 
 def _write_words(connection: Connection, ended: list[str]) -> None:
