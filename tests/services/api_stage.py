@@ -16,6 +16,7 @@ from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
 from offhook.services.api import Parts, serve_api
 from offhook.services.store import Keys, Replies, StoredAgents
+from offhook.services.webhooks import check_webhook_url
 
 KEY = {"Authorization": "Bearer sk_main"}
 
@@ -154,6 +155,8 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
         "sessions": invited,
         "lines": invited,
         "codes": NoCodes(),
+        "webhooks": lambda: store.webhooks(),
+        "check_webhook_url": partial(check_webhook_url, allowed=()),
     }
     return Parts(store=store, web_folder=web, **(given | more))
 

@@ -365,8 +365,10 @@ async def test_nothing_of_another_workspace_can_be_reached(stage: Stage) -> None
     """Each id of one workspace, on each route, as the other: word for word what an id gets that does not exist."""
     key = (await stage.ask("GET", "/v1/keys")).json()["keys"][0]["id"]
     assert (await stage.ask("POST", "/v1/agents", json={"text": PARROT})).status_code == 201
+    hook = stage.store.webhooks().create("main", "https://example.org/", [], now=0.0).id
     ids = {
         "call_id": (CALL.format(0), CALL.format(9)), "key_id": (key, "key_none"), "agent_id": ("parrot", "none"),
+        "webhook_id": (hook, "wh_none"),
     }  # fmt: skip
     document = (await stage.client.get("/v1/openapi.json")).json()
     tried = 0

@@ -20,7 +20,7 @@ import anyio
 
 from offhook.actors.ports import Grant
 from offhook.protocol.errors import OffhookError
-from offhook.protocol.record import CallFilter, CallPage, CallRecord
+from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased
 from offhook.services.bus import keep_logs, open_bus
 from offhook.services.lifetime import wait_stopped
 from offhook.services.metrics import Read, call_figures, media_figures
@@ -28,7 +28,7 @@ from offhook.services.settings import BadSetup, Settings, recordings_folder, sig
 
 if TYPE_CHECKING:
     from offhook.services.agents import ServedAgents
-    from offhook.services.store import Keys, Replies, Store, StoredAgents
+    from offhook.services.store import Keys, Replies, Store, StoredAgents, Webhooks
     from offhook.services.tokens import Workspace
 
 T = TypeVar("T")
@@ -111,6 +111,22 @@ class LateHistory:
     def call(self, start: str, *, exact: bool = False) -> CallRecord:
         """See ``Store``."""
         return self.open().call(start, exact=exact)
+
+    def export_page(self, wanted: CallFilter, *, cursor: str | None = None) -> tuple[list[CallRecord], str | None]:
+        """See ``Store``."""
+        return self.open().export_page(wanted, cursor=cursor)
+
+    def erase(self, call: str, *, now: float) -> Erased | None:
+        """See ``Store``."""
+        return self.open().erase(call, now=now)
+
+    def erasure(self, call: str, *, workspace: str | None = None) -> Erased | None:
+        """See ``Store``."""
+        return self.open().erasure(call, workspace=workspace)
+
+    def webhooks(self) -> "Webhooks":
+        """See ``Store``."""
+        return self.open().webhooks()
 
     def close(self) -> None:
         """Let go of the database."""
@@ -311,6 +327,14 @@ async def _api(settings: Settings) -> None:
     workspace = CurrentWorkspace(settings.data)
     history = LateHistory(store_place(settings))
     keys = Late(partial(_open_keys, settings, workspace()), lambda opened: opened.close())
+
+    async def check_url(url: str) -> None:
+        # Its library takes long to import, and few pages need it.
+        from offhook.protocol.webhooks import parse_networks
+        from offhook.services.webhooks import check_webhook_url
+
+        await check_webhook_url(url, allowed=parse_networks(settings.webhook_allow))
+
     answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
     stored_agents = Late(partial(_open_stored_agents, settings), lambda opened: opened.close())
     try:
@@ -322,6 +346,8 @@ async def _api(settings: Settings) -> None:
             demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
             parts = Parts(
                 store=history,
+                webhooks=history.webhooks,
+                check_webhook_url=check_url,
                 keys=keys,
                 answers=answers,
                 agents=stored_agents,

@@ -1,7 +1,9 @@
 """The application: every resource in its place."""
 
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from litestar import Litestar, Response, get
@@ -9,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from offhook.services.api.access import Access, Rates, Threads
 from offhook.services.api.agents import AgentsResource, AgentStore
+from offhook.services.api.call_export import CallArchive, CallExport
 from offhook.services.api.call_tokens import CallTokens, CallTokensResource, IceServers
 from offhook.services.api.calls import CallHistory, Calls
 from offhook.services.api.console import ConsoleCodes, ConsoleDoor
@@ -21,16 +24,26 @@ from offhook.services.api.pages import Pages
 from offhook.services.api.problems import answer_problem
 from offhook.services.api.route import Route
 from offhook.services.api.voice import Sessions, Voice
+from offhook.services.api.webhooks import CheckUrl, WebhookKeeper, WebhooksResource
 from offhook.services.api.workspace import Lines, WorkspaceResource
 
 #: Works on the database at one time.
 WORKERS = 4
 
 
+class CallStore(CallHistory, CallArchive, Protocol):
+    """Where calls are read and erased."""
+
+
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What the resources need."""
 
-    store: CallHistory
+    store: CallStore
+    webhooks: Callable[[], WebhookKeeper]
+    #: Checks where the URL of a webhook leads.
+    check_webhook_url: CheckUrl
+    #: The wall clock, seconds since the epoch.
+    now: Callable[[], float] = time.time
     #: Keys, and answers that are given again; opened when first needed, from any thread.
     keys: Callable[[], KeyRing]
     answers: Callable[[], Answers]
@@ -65,6 +78,8 @@ class Application:
         self.routes: list[Route] = [
             *Voice(parts.sessions).routes(),
             *Calls(parts.store, in_thread).routes(),
+            *CallExport(parts.store, parts.now, in_thread).routes(),
+            *WebhooksResource(parts.webhooks, parts.check_webhook_url, parts.now, in_thread).routes(),
             *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),
             *KeysResource(parts.keys, in_thread).routes(),
             *AgentsResource(

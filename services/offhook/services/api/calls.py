@@ -25,12 +25,9 @@ class CallHistory(Protocol):
         """One call. Raises ``CallNotFound``."""
 
 
-class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which calls to list."""
+class CallFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which calls."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 50
-    #: Where the page before ended.
-    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     state: CallState | None = None
     agent: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     reason: EndReason | None = None
@@ -42,8 +39,16 @@ class CallQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     text: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
-#: Fields of the query that say which calls, not how many.
-_FILTERS = tuple(name for name in CallQuery.__struct_fields__ if name not in {"limit", "cursor"})
+#: Fields of a query that say which calls.
+FILTERS = CallFilters.__struct_fields__
+
+
+class CallQuery(CallFilters, frozen=True, forbid_unknown_fields=True):
+    """Which calls to list, and how many."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = 50
+    #: Where the page before ended.
+    cursor: Annotated[str, msgspec.Meta(max_length=200)] | None = None
 
 
 class Calls:
@@ -69,7 +74,7 @@ class Calls:
     async def list(self, ask: Ask[CallQuery, Nothing]) -> CallPage:
         """Calls, newest first. ``cursor`` of the answer leads to the next page; null: these were the last."""
         query = ask.query
-        facts: dict[str, Any] = {name: getattr(query, name) for name in _FILTERS}
+        facts: dict[str, Any] = {name: getattr(query, name) for name in FILTERS}
         wanted = CallFilter(workspace=ask.workspace, **facts)
         return await self._in_thread(partial(self._history.calls, wanted, limit=query.limit, cursor=query.cursor))
 

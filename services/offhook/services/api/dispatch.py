@@ -65,14 +65,14 @@ class Dispatch:
         return [self._handler(path, methods) for path, methods in paths.items()]
 
     def _handler(self, path: str, routes: dict[str, Route]) -> HTTPRouteHandler:
-        async def serve(request: AnyRequest) -> Response[bytes]:
+        async def serve(request: AnyRequest) -> Response[Any]:
             route = routes.get(request.method)
             return _answer_options(list(routes.values())) if route is None else await self._serve(route, request)
 
         methods: list[Any] = [*routes, "OPTIONS"]
         return HTTPRouteHandler(path.replace("}", ":str}"), http_method=methods, status_code=200)(serve)
 
-    async def _serve(self, route: Route, request: AnyRequest) -> Response[bytes]:
+    async def _serve(self, route: Route, request: AnyRequest) -> Response[Any]:
         headers = answer_headers(request)
         if route.from_pages:
             # No cookie is ever looked at, so any page may read an answer that its own key brought it.
@@ -89,6 +89,10 @@ class Dispatch:
             body=read_struct(value, route.body or Nothing),
             request=request,
         )
+        if route.streams:
+            response: Response[Any] = await route.handle(ask)
+            response.headers.update(headers)
+            return response
         repeat = request.headers.get("idempotency-key") if route.method == "POST" else None
         if repeat is None:
             status, body = await self._answer(route, ask)

@@ -100,6 +100,11 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
 
 
 def _given(route: Route) -> dict[str, Any]:
+    if route.streams:
+        return {
+            "description": route.summary,
+            "content": {kind: {"schema": {"type": "string"}} for kind in route.streams},
+        }
     if route.gives is None:
         return {"description": "Done."}
     schema = {"$ref": _REFERENCE.format(name=route.gives.__name__)}

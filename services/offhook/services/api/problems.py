@@ -13,7 +13,8 @@ from offhook.protocol.agent import DocumentError
 from offhook.protocol.agent.history import AgentMoved, AgentNotStored, AgentTaken, NothingBefore, VersionNotStored
 from offhook.protocol.errors import Code, OffhookError, Reason, Refusal
 from offhook.protocol.keys import KeyNotFound, KeyUnfit
-from offhook.protocol.record import AmbiguousCall, BadCursor, CallNotFound, RecordsAway
+from offhook.protocol.record import AmbiguousCall, BadCursor, CallLives, CallNotFound, RecordsAway
+from offhook.protocol.webhooks import UrlNotAllowed, WebhookNotFound, WebhookUnfit
 
 log = logging.getLogger("offhook.api")
 
@@ -100,6 +101,14 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(404, "key_not_found", "There is no key with this id.")
         case KeyUnfit(field=field):
             return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer=f"/{field}")
+        case CallLives():
+            return Problem(409, "call_lives", str(error))
+        case WebhookNotFound():
+            return Problem(404, "webhook_not_found", "There is no webhook with this id.")
+        case WebhookUnfit(field=field):
+            return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer=f"/{field}")
+        case UrlNotAllowed():
+            return Problem(422, "webhook_url_not_allowed", str(error), pointer="/url")
         case AgentNotFound():
             return Problem(404, Reason.AGENT_NOT_FOUND.value, str(error), pointer="/agent_id")
         case AgentNotStored():

@@ -57,6 +57,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     #: Struct of the answer; None: 204 without a body.
     gives: type[msgspec.Struct] | None = None
     status: int = 200
+    #: Media types of an answer that the handler streams (a ``Stream``), instead of ``gives``.
+    streams: tuple[str, ...] = ()
     #: True: a publishable key may ask too, from a page of one of its domains.
     from_pages: bool = False
 

@@ -118,6 +118,12 @@ class Store:
         with self.reading() as connection:
             return reading.read_call(connection, start, exact=exact)
 
+    def export_page(self, wanted: CallFilter, *, cursor: str | None = None) -> tuple[list[CallRecord], str | None]:
+        """Some of the records that pass the filter, newest first, and the cursor to go on with."""
+        with self.reading() as connection:
+            page = reading.read_page(connection, wanted, EXPORT_SIZE, cursor)
+            return reading.read_records(connection, page.calls), page.cursor
+
     def export(self, wanted: CallFilter | None = None) -> Iterator[list[CallRecord]]:
         """All records that pass the filter, newest first, some at a time."""
         with self.reading() as connection:

@@ -1,0 +1,114 @@
+"""Export, erasing and webhooks over REST."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+from test_api import check_problem
+from test_rest import Stage, staged
+from test_store_search import log_of
+
+from offhook.protocol.record import CallRecord
+from offhook.protocol.webhooks import parse_networks
+from offhook.services.store import Keys, Replies, Store, open_keys, open_replies, open_store, tell_webhooks
+from offhook.services.webhooks import check_webhook_url
+
+pytestmark = pytest.mark.anyio
+
+Opened = tuple[Store, Keys, Replies]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "trio"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    place = tmp_path / "offhook.db"
+    parts = open_store(place), open_keys(place), open_replies(place)
+    for number in range(250):
+        parts[0].project_all(log_of(f"{number:03}", f"word{number}", begin=float(number), caller="=1+1"))
+    parts[0].project_all([*log_of("living", ended=False, agent="b"), *log_of("theirs", workspace="other")])
+    yield parts
+    for part in parts:
+        part.close()
+
+
+@pytest.fixture
+async def stage(opened: Opened) -> AsyncIterator[Stage]:
+    allowed = parse_networks(["127.0.0.9"])
+    async with staged(opened, check_webhook_url=partial(check_webhook_url, allowed=allowed)) as running:
+        yield running
+
+
+async def test_calls_are_exported_whole_page_after_page(stage: Stage) -> None:
+    answer = await stage.ask("GET", "/v1/calls/export?agent=a")
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    found = [msgspec.json.decode(line, type=CallRecord) for line in answer.content.splitlines()]
+    assert [record.id for record in found] == [f"{number:03}" for number in reversed(range(250))]
+    assert found[0] == stage.store.call("249")
+    answer = await stage.ask("GET", "/v1/calls/export?format=csv&agent=a")
+    rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    assert len(rows) == 250 and {row["caller"] for row in rows} == {"'=1+1"}
+    one = await stage.ask("GET", "/v1/calls/export?text=word7&until=10")
+    assert [msgspec.json.decode(line)["id"] for line in one.content.splitlines()] == ["007"]
+    check_problem(await stage.ask("GET", "/v1/calls/export?format=xlsx"), 400, "invalid_field")
+    assert "theirs" not in (await stage.ask("GET", "/v1/calls/export")).text
+
+
+async def test_a_call_is_erased_and_the_report_says_what_of(stage: Stage) -> None:
+    report = await stage.ask("DELETE", "/v1/calls/007")
+    assert report.status_code == 202
+    assert (report.json()["deleted"]["transcript_lines"], report.json()["done_at"]) == (1, None)
+    check_problem(await stage.ask("GET", "/v1/calls/007"), 404, "call_not_found")
+    check_problem(await stage.ask("DELETE", "/v1/calls/007"), 404, "call_not_found")
+    assert (await stage.ask("GET", "/v1/erasures/007")).json() == report.json()
+    check_problem(await stage.ask("GET", "/v1/erasures/007", stage.other), 404, "call_not_found")
+    check_problem(await stage.ask("DELETE", "/v1/calls/008", stage.other), 404, "call_not_found")
+    check_problem(await stage.ask("DELETE", "/v1/calls/living"), 409, "call_lives")
+    check_problem(await stage.ask("DELETE", "/v1/calls/008", stage.secret("calls:read")), 403, "scope_missing")
+
+
+async def test_webhooks_are_made_and_looked_after(stage: Stage) -> None:
+    made = (
+        await stage.ask("POST", "/v1/webhooks", json={"url": "http://127.0.0.9/x", "events": ["call.ended"]})
+    ).json()
+    assert made["secret"].startswith("whsec_")
+    path = f"/v1/webhooks/{made['id']}"
+    for shown in (await stage.ask("GET", path), await stage.ask("GET", "/v1/webhooks")):
+        assert made["id"] in shown.text and made["secret"] not in shown.text
+    stage.store.project_all([*log_of("new1"), *log_of("new2")], listener=tell_webhooks)
+    page = (await stage.ask("GET", f"{path}/deliveries?limit=1")).json()
+    rest = (await stage.ask("GET", f"{path}/deliveries", params={"cursor": page["cursor"]})).json()
+    deliveries = page["deliveries"] + rest["deliveries"]
+    assert {one["call"] for one in deliveries} == {"new1", "new2"} and rest["cursor"] is None
+    replayed = await stage.ask("POST", f"{path}/replay", json={"message": deliveries[0]["message"]})
+    assert replayed.json() == {"count": 1}
+    check_problem(await stage.ask("POST", f"{path}/replay", json={}), 422, "invalid_field")
+    check_problem(await stage.ask("POST", f"{path}/replay", json={"message": "msg_0"}), 404, "webhook_not_found")
+    rotated = (await stage.ask("POST", f"{path}/rotate", json={"overlap": 60})).json()
+    assert rotated["secret"] not in {made["secret"], ""}
+    assert (await stage.ask("POST", f"{path}/enable", json={})).json()["state"] == "enabled"
+    assert (await stage.ask("DELETE", path)).status_code == 204
+    check_problem(await stage.ask("GET", path), 404, "webhook_not_found")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1/", "https://localhost/", "http://169.254.169.254/", "http://0x7f.1/", "ftp://example.org/",
+     "https://a:b@example.org/", "https://example.org:22/", "http://[::ffff:10.0.0.1]/", "x"],
+)  # fmt: skip
+async def test_a_webhook_that_leads_inside_is_not_saved(stage: Stage, url: str) -> None:
+    refused = await stage.ask("POST", "/v1/webhooks", json={"url": url})
+    assert check_problem(refused, 422, "webhook_url_not_allowed")["pointer"] == "/url"
+    assert (await stage.ask("GET", "/v1/webhooks")).json()["webhooks"] == []
+
+
+async def test_an_event_that_is_none_is_refused(stage: Stage) -> None:
+    refused = await stage.ask("POST", "/v1/webhooks", json={"url": "http://127.0.0.9/", "events": ["call.end"]})
+    check_problem(refused, 422, "invalid_field")
