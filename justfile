@@ -80,6 +80,10 @@ fuzz seconds="60" *arguments:
 contract *arguments:
     @{{ uv }} run --isolated --frozen --group dev --group contract python tests/rest_contract.py {{ arguments }}
 
+# Kill records, api and PostgreSQL at random while 200 scripted calls happen, and see that nothing is lost.
+kills *arguments: tools
+    PYTHONPATH=tests python tests/records_chaos.py {{ arguments }}
+
 # Run a benchmark, bench/<name>.py; without a name, list them.
 bench name="" *arguments:
     @{{ if name == "" { "ls bench/*.py | xargs -n 1 basename -s .py" } else { "python bench/" + name + ".py " + arguments } }}

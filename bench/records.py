@@ -1,11 +1,12 @@
 """How fast records are written and found, on SQLite and on PostgreSQL (Debian's, in a temporary folder).
 
-The store is filled with the logs of calls as the projector takes them, in batches as they come from the bus; that is
-the first figure. Then pages of calls are read as a person or a program asks for them (aim: p95 under 50 ms), each
-question many times with other values. Last, the records role's own path: logs in a real NATS server, read by the
-transcript actor, written to the store (aim: 500 calls' worth of events a second).
+First the projector's writes: entries of calls that go on side by side, in batches as they come from the bus. Then the
+records role's own path: logs in a real NATS server, read by the transcript actor, written to the store (aim: 500
+calls' worth of events a second). Then a store is filled with many calls, call by call, which is quicker, and pages of
+calls are read as a person or a program asks for them (aim: p95 under 50 ms), each question many times with other
+values.
 
-    python bench/records.py [--calls 100000] [--times 40] [--on sqlite --on postgresql] [--bus 3000]
+    python bench/records.py [--calls 100000] [--times 40] [--on sqlite --on postgresql] [--writes 5000] [--bus 3000]
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,8 @@ def interleaved(calls: int, at_once: int, dice: random.Random) -> Iterator[LogEn
             yield from (log[position] for log in logs if position < len(log))
 
 
-def fill(store: Store, calls: int) -> dict[str, float]:
-    """Fill the store; entries are made beforehand, batch by batch, and not measured."""
+def fill(store: Store, calls: int, *, at_once: int = 100, size: int = BATCH) -> dict[str, float]:
+    """Fill the store; entries are made beforehand, ``size`` by ``size``, and not measured."""
     entries = spent = cpu = 0.0
     batch: list[LogEntry] = []
 
@@ -90,9 +91,9 @@ def fill(store: Store, calls: int) -> dict[str, float]:
         entries += len(batch)
         batch.clear()
 
-    for entry in interleaved(calls, 100, random.Random(1)):
+    for entry in interleaved(calls, at_once, random.Random(1)):
         batch.append(entry)
-        if len(batch) == BATCH:
+        if len(batch) == size:
             write()
     write()
     return {"calls": calls, "entries": entries, "seconds": round(spent, 1), "entries/s": round(entries / spent),
@@ -167,20 +168,33 @@ class Counted:
             self.done.set()
 
 
-async def follow(place: str, calls: int) -> dict[str, float]:
+def run_beside_nats(work: Callable[[str], Awaitable[dict[str, float]]]) -> dict[str, float]:
+    """Run ``work`` on trio, given the URL of a NATS server.
+
+    The server ends with the thread that started it, and trio's threads come and go: so it is started on asyncio.
+    """
+
+    async def serve() -> dict[str, float]:
+        with tempfile.TemporaryDirectory() as folder:
+            async with nats_server(Path(folder)) as url:
+                return await anyio.to_thread.run_sync(partial(anyio.run, work, url, backend="trio"))
+
+    return anyio.run(serve, backend="asyncio")
+
+
+async def follow(place: str, calls: int, url: str) -> dict[str, float]:
     """The transcript actor, from logs in a NATS server to a new store."""
     store = open_store(place)
     entries = list(interleaved(calls, 100, random.Random(3)))
-    with tempfile.TemporaryDirectory() as folder:
-        async with nats_server(Path(folder)) as url, open_bus(url, name="gateway") as gateway:
-            await append_all(gateway, entries)
-            async with open_bus(url, name="records") as bus, anyio.create_task_group() as tasks:
-                records = Counted(StoreRecords(store, listeners=(tell_webhooks,)), len(entries))
-                begun, cpu = time.perf_counter(), time.process_time()
-                tasks.start_soon(TranscriptActor(bus, records).run)
-                await records.done.wait()
-                spent, cpu = time.perf_counter() - begun, time.process_time() - cpu
-                tasks.cancel_scope.cancel()
+    async with open_bus(url, name="gateway") as gateway:
+        await append_all(gateway, entries)
+    async with open_bus(url, name="records") as bus, anyio.create_task_group() as tasks:
+        records = Counted(StoreRecords(store, listeners=(tell_webhooks,)), len(entries))
+        begun, cpu = time.perf_counter(), time.process_time()
+        tasks.start_soon(TranscriptActor(bus, records).run)
+        await records.done.wait()
+        spent, cpu = time.perf_counter() - begun, time.process_time() - cpu
+        tasks.cancel_scope.cancel()
     store.close()
     count = len(entries)
     return {"calls": calls, "entries": count, "seconds": round(spent, 1), "entries/s": round(count / spent),
@@ -205,6 +219,18 @@ async def append_all(bus: Any, entries: list[LogEntry]) -> None:
             tasks.start_soon(write, log)
 
 
+def say(name: str, figures: dict[str, Any]) -> None:
+    """Print the newest figures of one database."""
+    what, found = list(figures.items())[-1]
+    print(f"\n{name}, {what}", flush=True)
+    if not what.startswith("read"):
+        print(f"  {found}", flush=True)
+        return
+    for question, (median, p95) in found.items():
+        note = "   over 50 ms" if p95 > 50 else ""
+        print(f"  {question:28} {median:8.1f} ms median {p95:8.1f} ms p95{note}", flush=True)
+
+
 def measure(name: str, options: argparse.Namespace, folder: Path, progress: Progress) -> dict[str, Any]:
     """All figures of one database."""
     server = PostgresServer(safe=True) if name == "postgresql" else None
@@ -213,17 +239,24 @@ def measure(name: str, options: argparse.Namespace, folder: Path, progress: Prog
         def place(file: str) -> str:
             return str(folder / file) if server is None else server.new_database()
 
-        progress.step(f"{name}: writing {options.calls} calls")
+        progress.step(f"{name}: writing {options.writes} calls")
+        store = open_store(place("written.db"))
+        figures: dict[str, Any] = {"written": fill(store, options.writes)}
+        store.close()
+        say(name, figures)
+        progress.step(f"{name}: from the bus")
+        figures["from the bus"] = run_beside_nats(partial(follow, place("followed.db"), options.bus))
+        say(name, figures)
+        progress.step(f"{name}: filling with {options.calls} calls")
         store = open_store(place("filled.db"))
-        figures: dict[str, Any] = {"written": fill(store, options.calls)}
+        fill(store, options.calls, at_once=1, size=5000)
         if server is not None:
             with store.reading() as connection:
                 connection.exec_driver_sql("ANALYZE")
         progress.step(f"{name}: reading")
         figures["read, ms (median, p95)"] = read(store, options.times)
         store.close()
-        progress.step(f"{name}: from the bus")
-        figures["from the bus"] = anyio.run(partial(follow, place("followed.db"), options.bus), backend="trio")
+        say(name, figures)
     finally:
         if server is not None:
             server.close()
@@ -235,21 +268,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--calls", type=int, default=100_000, help="calls in the store")
     parser.add_argument("--times", type=int, default=40, help="times that each question is asked")
+    parser.add_argument("--writes", type=int, default=5000, help="calls whose writing is measured")
     parser.add_argument("--bus", type=int, default=3000, help="calls that come from the bus")
     parser.add_argument("--on", action="append", choices=["sqlite", "postgresql"], help="only there")
     options = parser.parse_args()
     before = machine()
     names = options.on or ["sqlite", "postgresql"]
-    progress = Progress(3 * len(names))
+    progress = Progress(4 * len(names))
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             figures[name] = measure(name, options, Path(folder), progress)
     progress.end()
-    for name, found in figures.items():
-        print(f"\n{name}\n  written: {found['written']}\n  from the bus: {found['from the bus']}")
-        for what, (median, p95) in found["read, ms (median, p95)"].items():
-            print(f"  {what:28} {median:8.1f} ms median {p95:8.1f} ms p95{'   over 50 ms' if p95 > 50 else ''}")
     print_result("records", before, figures)
 
 

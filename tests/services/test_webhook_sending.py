@@ -3,6 +3,7 @@
 import datetime
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from webhook_receiver import Receiver, open_receiver
 
 from offhook.protocol.webhooks import (
     Attempt,
+    DueMessage,
     UrlNotAllowed,
     WebhookNotFound,
     new_secret,
@@ -302,6 +304,29 @@ def test_what_is_being_sent_is_not_given_out_twice(store: Store) -> None:
     assert len(outbox.take_due(now=100.0, limit=9)) == 1
     assert outbox.take_due(now=101.0, limit=9) == []
     assert len(outbox.take_due(now=200.0, limit=9)) == 1, "whoever took it died"
+
+
+def test_what_came_of_many_attempts_is_noted_at_one_time(store: Store) -> None:
+    hooks, outbox = store.webhooks(), store.outbox()
+    made = hooks.create("main", "https://a.example/", ["call.ended"], now=0.0)
+    keep(store, *(entry for number in range(64) for entry in log_of(str(number))))
+    due, failures = outbox.take_due(now=100.0, limit=99), list[BaseException]()
+
+    def note(some: list[DueMessage]) -> None:
+        try:
+            for number, one in enumerate(some):
+                attempt = Attempt(at=100.0, took=0.1, status=200 if number % 2 else 500)
+                outbox.note(one, attempt, chance=0.0)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=note, args=(due[number::4],)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not failures
+    assert [one.attempts for one in hooks.deliveries("main", made.id, limit=99)] == [1] * 64
 
 
 def test_old_messages_go_but_not_those_that_wait(store: Store) -> None:

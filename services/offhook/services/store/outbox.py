@@ -167,7 +167,9 @@ def _due(row: Any, now: float) -> DueMessage:
 
 def _note_health(connection: Connection, webhook: str, attempt: Attempt, *, now: float) -> Webhook | None:
     """Keep since when nothing came through; after too long the webhook is disabled, and returned."""
-    row = connection.execute(select(webhooks).where(webhooks.c.id == webhook).with_for_update()).one()
+    # The attempt refers to this row, and so do those of others: only a lock that allows that leads to no deadlock.
+    query = select(webhooks).where(webhooks.c.id == webhook).with_for_update(key_share=True)
+    row = connection.execute(query).one()
     since = None if attempt.came_through else row.failing_since or attempt.at
     values: dict[str, Any] = {"failing_since": since}
     gone = attempt.status == 410
