@@ -23,6 +23,7 @@ from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
 from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents
 from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, Sessions, open_workspace
+from offhook.services.webhooks import check_webhook_url
 from offhook.services.wiring import WallClock
 from offhook.simulation.bus import SimulatedBus
 
@@ -47,6 +48,8 @@ async def main(options: tuple[str, ...]) -> int:
         )
         parts = Parts(
             store=store,
+            webhooks=store.webhooks,
+            check_webhook_url=partial(check_webhook_url, allowed=()),
             keys=lambda: keys,
             answers=lambda: replies,
             tokens=CallTokens(lambda: workspace, served),
