@@ -14,12 +14,22 @@ from test_store_search import log_of
 
 from offhook.protocol.record import CallRecord
 from offhook.protocol.webhooks import parse_networks
-from offhook.services.store import Keys, Replies, Store, open_keys, open_replies, open_store, tell_webhooks
+from offhook.services.store import (
+    Keys,
+    Replies,
+    Store,
+    StoredAgents,
+    open_keys,
+    open_replies,
+    open_store,
+    open_stored_agents,
+    tell_webhooks,
+)
 from offhook.services.webhooks import check_webhook_url
 
 pytestmark = pytest.mark.anyio
 
-Opened = tuple[Store, Keys, Replies]
+Opened = tuple[Store, Keys, Replies, StoredAgents]
 
 
 @pytest.fixture
@@ -30,7 +40,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
     place = tmp_path / "offhook.db"
-    parts = open_store(place), open_keys(place), open_replies(place)
+    parts = open_store(place), open_keys(place), open_replies(place), open_stored_agents(place)
     for number in range(250):
         parts[0].project_all(log_of(f"{number:03}", f"word{number}", begin=float(number), caller="=1+1"))
     parts[0].project_all([*log_of("living", ended=False, agent="b"), *log_of("theirs", workspace="other")])
