@@ -1,15 +1,19 @@
 """The console in Chromium, in front of the real product (Build 10): covers R1, R2 and the console's part of X3."""
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from page_stage import OpenPage
 from playwright.sync_api import Page, expect
 from product import Product
 from test_page_for_everybody import WEAK_TEXT
 
+import offhook.services.agents
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.services.store import open_keys, open_store
@@ -243,6 +247,41 @@ def test_keys_are_made_rotated_and_revoked(house: Product, enter: Any) -> None:
     expect(row).to_contain_text("Revoked")
     assert keys.get(new.workspace, new.id).revoked_at is not None
     keys.close()
+
+
+# ── agents ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_versions_are_compared_published_and_rolled_back(house: Product, key: str, enter: Any) -> None:
+    first = (Path(offhook.services.agents.__file__).parent / "front-desk.toml").read_text()
+    first = first.replace('id = "front-desk"', 'id = "console-desk"')
+    second = f"{first}\n# <img src=x onerror='window.hit = 1'>\n"
+
+    def send(method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {key}"}
+        answer = httpx2.request(method, f"{house.url}v1/agents{path}", json=body, headers=headers)
+        assert answer.is_success, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    send("POST", "", {"text": first})
+    send("POST", "/console-desk/publish", {})
+    send("PUT", "/console-desk", {"text": second, "note": "<b>bold</b>"})
+    page = enter("agents")
+    page.locator("tr[data-id=console-desk] a").click()
+    row = page.locator("tr[data-version='2']")
+    expect(row).to_contain_text("<b>bold</b>")
+    row.get_by_role("button", name="Compare").click()
+    expect(page.locator(".diff[data-kind=added]").last).to_have_text(re.compile("onerror"))
+    assert page.evaluate(WEAK_TEXT) == []
+    row.get_by_role("button", name="Publish live").click()
+    page.get_by_role("dialog").get_by_role("button", name="Publish live").click()
+    expect(row.locator(".pill")).to_have_text("Live")
+    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(page.locator("tr[data-version='1'] .pill")).to_have_text("Live")
+    expect(row.locator(".pill")).to_have_text("Was published")
+    assert page.evaluate("window.hit") is None
 
 
 # ── for everybody ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ TTL = 120
 
 
 @click.command(name="open")
-@click.argument("page", type=click.Choice(["calls", "keys"]))
+@click.argument("page", type=click.Choice(["calls", "agents", "keys"]))
 @data_option
 @http_option
 @click.option("--print", "only_print", is_flag=True, help="Print the link and open nothing.")

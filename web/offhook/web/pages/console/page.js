@@ -1,5 +1,6 @@
 // @ts-check
 /** The console: who is signed in, and which page of it the address names. */
+import { showAgent, showAgents } from "./agents.js";
 import { Api, Problem } from "./api.js";
 import { showCall } from "./call.js";
 import { showCalls } from "./calls.js";
@@ -32,7 +33,7 @@ const said = find("said", HTMLElement);
 const out = find("sign-out", HTMLButtonElement);
 
 /** The pages behind the sign-in, and how they are called. */
-const PAGES = /** @type {const} */ (["calls", "keys"]);
+const PAGES = /** @type {const} */ (["calls", "agents", "keys"]);
 
 /** Left pages stop what they have begun. */
 let visit = new AbortController();
@@ -85,6 +86,7 @@ function show() {
   document.title = `${texts[page]} – ${texts.title}`;
   const stage = { api: new Api(session.key), session, texts, place, query: parameters, signal: visit.signal, say, fail, explain };
   if (page === "keys") showKeys(stage);
+  else if (page === "agents") id ? showAgent(stage, id) : showAgents(stage);
   else if (id) showCall(stage, id);
   else showCalls(stage);
 }
