@@ -4,9 +4,12 @@ import json
 import tempfile
 from pathlib import Path
 
+import httpx2
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from product import Product
 from screenshot import CHROMIUM, PATIENCE, speak
+
+import offhook.services.agents
 
 IMAGES = Path(__file__).parent / "images"
 SIZE: ViewportSize = {"width": 1200, "height": 860}
@@ -37,8 +40,22 @@ def hang_up(page: Page) -> None:
     page.close()
 
 
+def keep_agent(product: Product) -> None:
+    """An agent in two versions, of which the first is live."""
+    key = json.loads(product.run("keys", "create", "--kind", "secret", "--name", "deployment", "--json"))["key"]
+    text = (Path(offhook.services.agents.__file__).parent / "front-desk.toml").read_text()
+    text = text.replace('id = "front-desk"', 'id = "reception"')
+    changed = text.replace("How can I help you?", "What can I do for you?")
+    with httpx2.Client(base_url=product.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        client.post("/v1/agents", json={"text": text, "note": "As the front desk"}).raise_for_status()
+        client.post("/v1/agents/reception/publish", json={}).raise_for_status()
+        saved = {"text": changed, "note": "Another greeting"}
+        client.put("/v1/agents/reception", json=saved).raise_for_status()
+
+
 def take(product: Product, browser: Browser) -> None:
     """Open the console by a link and take the pictures."""
+    keep_agent(product)
     product.run("keys", "create", "--kind", "publishable", "--name", "website", "--domain", "example.com")
     product.run("keys", "create", "--kind", "secret", "--name", "crm", "--scope", "calls:read")
     old = json.loads(product.run("keys", "create", "--kind", "secret", "--name", "old backend", "--json"))
@@ -55,6 +72,11 @@ def take(product: Product, browser: Browser) -> None:
     page.get_by_role("link", name="Keys").click()
     expect(page.locator("tbody tr").first).to_be_visible()
     page.screenshot(path=IMAGES / "console-keys.png")
+    page.get_by_role("link", name="Agents").click()
+    page.locator("tr[data-id=reception] a").click()
+    page.get_by_role("button", name="Compare").click()
+    expect(page.locator(".diff").first).to_be_visible()
+    page.screenshot(path=IMAGES / "console-agent.png")
 
 
 def main() -> None:
