@@ -21,7 +21,7 @@ from offhook.protocol.call import events as ev
 from offhook.protocol.keys import NewKey
 from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
-from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents
+from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents, open_widgets
 from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, Sessions, open_workspace
 from offhook.services.webhooks import check_webhook_url
 from offhook.services.wiring import WallClock
@@ -43,6 +43,7 @@ async def main(options: tuple[str, ...]) -> int:
         offered = ev.Offered(agent="front-desk", version="1", workspace=workspace.id, sdp="v=0", mode="traditional")
         store.project(LogEntry(call="6f1c2d3e-0000-4000-8000-000000000001", seq=1, at=1.0, owner=1, event=offered))
         stored, bus = open_stored_agents(place), SimulatedBus().client("api")
+        widgets = open_widgets(place)
         served = ServedAgents(
             data / "agents", lambda: stored, lambda: workspace.id, clock=WallClock(), for_new_calls=True
         )
@@ -57,6 +58,7 @@ async def main(options: tuple[str, ...]) -> int:
             lines=Lines(bus),
             codes=ConsoleCodes(lambda: workspace, bus),
             agents=lambda: stored,
+            widgets=lambda: widgets,
             agents_changed=served.refresh,
             agent_from_folder=served.from_folder,
             web_folder=offhook.web.FOLDER,
@@ -79,6 +81,7 @@ async def main(options: tuple[str, ...]) -> int:
         store.close()
         keys.close()
         stored.close()
+        widgets.close()
         replies.close()
         return max(codes)
 

@@ -15,7 +15,7 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
 from offhook.services.api import Parts, serve_api
-from offhook.services.store import Keys, Replies, StoredAgents
+from offhook.services.store import Keys, Replies, StoredAgents, Widgets
 from offhook.services.webhooks import check_webhook_url
 
 KEY = {"Authorization": "Bearer sk_main"}
@@ -138,6 +138,11 @@ def no_agents() -> StoredAgents:
     raise NotImplementedError
 
 
+def no_widgets() -> Widgets:
+    """For servers that nobody asks for widgets."""
+    raise NotImplementedError
+
+
 async def nothing_changed() -> None:
     """Nobody serves what is stored."""
 
@@ -149,6 +154,7 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
         "keys": FixedKeys,
         "answers": no_answers,
         "agents": no_agents,
+        "widgets": no_widgets,
         "agents_changed": nothing_changed,
         "agent_from_folder": lambda agent: False,
         "tokens": Tokens(),

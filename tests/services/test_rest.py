@@ -23,10 +23,12 @@ from offhook.services.store import (
     Replies,
     Store,
     StoredAgents,
+    Widgets,
     open_keys,
     open_replies,
     open_store,
     open_stored_agents,
+    open_widgets,
 )
 
 pytestmark = pytest.mark.anyio
@@ -41,7 +43,7 @@ def anyio_backend() -> str:
     return "trio"
 
 
-Opened = tuple[Store, Keys, Replies, StoredAgents]
+Opened = tuple[Store, Keys, Replies, StoredAgents, Widgets]
 
 
 class Stage:
@@ -68,7 +70,7 @@ class Stage:
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
     place = tmp_path / "offhook.db"
-    parts = open_store(place), open_keys(place), open_replies(place), open_stored_agents(place)
+    parts = open_store(place), open_keys(place), open_replies(place), open_stored_agents(place), open_widgets(place)
     for number, workspace in enumerate(["main", "other"]):
         offered = ev.Offered(agent="a", version="1", workspace=workspace, sdp="v=0", mode="echo")
         parts[0].project(LogEntry(call=CALL.format(number), seq=1, at=float(number), owner=1, event=offered))
@@ -79,8 +81,9 @@ def opened(tmp_path: Path) -> Iterator[Opened]:
 
 @asynccontextmanager
 async def staged(opened: Opened, **more: Any) -> AsyncIterator[Stage]:
-    store, keys, replies, agents = opened
+    store, keys, replies, agents, widgets = opened
     more.setdefault("agents", lambda: agents)
+    more.setdefault("widgets", lambda: widgets)
     async with serving_api(store, offhook.web.FOLDER, keys=keys, replies=replies, **more) as client:
         yield Stage(client, store, keys)
 
@@ -366,9 +369,11 @@ async def test_nothing_of_another_workspace_can_be_reached(stage: Stage) -> None
     key = (await stage.ask("GET", "/v1/keys")).json()["keys"][0]["id"]
     assert (await stage.ask("POST", "/v1/agents", json={"text": PARROT})).status_code == 201
     hook = stage.store.webhooks().create("main", "https://example.org/", [], now=0.0).id
+    widget = (await stage.ask("POST", "/v1/widgets", json={"name": "w", "agent": "parrot"})).json()["code"]
+    bodies = {"agent_id": {"text": PARROT}, "widget_id": {"name": "w", "agent": "parrot"}}
     ids = {
         "call_id": (CALL.format(0), CALL.format(9)), "key_id": (key, "key_none"), "agent_id": ("parrot", "none"),
-        "webhook_id": (hook, "wh_none"),
+        "widget_id": (widget, "none"), "webhook_id": (hook, "wh_none"),
     }  # fmt: skip
     document = (await stage.client.get("/v1/openapi.json")).json()
     tried = 0
@@ -376,7 +381,7 @@ async def test_nothing_of_another_workspace_can_be_reached(stage: Stage) -> None
         names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
         for method in operations if names else ():
             there, nowhere = ids[names[0]]
-            body = {"json": {"text": PARROT}} if (method, path) == ("put", "/v1/agents/{agent_id}") else {}
+            body = {"json": bodies[names[0]]} if method == "put" else {}
             answers = [
                 check_problem(
                     await stage.ask(method, path.replace(f"{{{names[0]}}}", id_), stage.other, **body),

@@ -19,17 +19,19 @@ from offhook.services.store import (
     Replies,
     Store,
     StoredAgents,
+    Widgets,
     open_keys,
     open_replies,
     open_store,
     open_stored_agents,
+    open_widgets,
     tell_webhooks,
 )
 from offhook.services.webhooks import check_webhook_url
 
 pytestmark = pytest.mark.anyio
 
-Opened = tuple[Store, Keys, Replies, StoredAgents]
+Opened = tuple[Store, Keys, Replies, StoredAgents, Widgets]
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Opened]:
     place = tmp_path / "offhook.db"
-    parts = open_store(place), open_keys(place), open_replies(place), open_stored_agents(place)
+    parts = open_store(place), open_keys(place), open_replies(place), open_stored_agents(place), open_widgets(place)
     for number in range(250):
         parts[0].project_all(log_of(f"{number:03}", f"word{number}", begin=float(number), caller="=1+1"))
     parts[0].project_all([*log_of("living", ended=False, agent="b"), *log_of("theirs", workspace="other")])

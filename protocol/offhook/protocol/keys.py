@@ -141,14 +141,14 @@ def check_new_key(wanted: NewKey) -> NewKey:
             raise KeyUnfit("domains", f"A key is bound to at most {MAX_DOMAINS} domains.")
         if not wanted.domains:
             raise KeyUnfit("domains", "Name the domains whose pages may use a publishable key, such as example.com.")
-        return msgspec.structs.replace(wanted, domains=tuple(dict.fromkeys(map(_domain, wanted.domains))))
+        return msgspec.structs.replace(wanted, domains=tuple(dict.fromkeys(map(normal_domain, wanted.domains))))
     for field in ("domains", "per_minute", "per_day"):
         if getattr(wanted, field):
             raise KeyUnfit(field, "A secret key stays on a server; domains and quotas are for publishable keys.")
     return msgspec.structs.replace(wanted, scopes=tuple(sorted(set(wanted.scopes))) or ("*",))
 
 
-def _domain(text: str) -> str:
+def normal_domain(text: str) -> str:
     """An origin as ``origin_allowed`` wants it; a bare host stands for https, on this machine for http."""
     full = text if "://" in text else f"{'http' if _LOCAL.fullmatch(text) else 'https'}://{text}"
     scheme, _, host = full.partition("://")

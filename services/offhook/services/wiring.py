@@ -28,7 +28,7 @@ from offhook.services.settings import BadSetup, Settings, recordings_folder, sig
 
 if TYPE_CHECKING:
     from offhook.services.agents import ServedAgents
-    from offhook.services.store import Keys, Replies, Store, StoredAgents, Webhooks
+    from offhook.services.store import Keys, Replies, Store, StoredAgents, Webhooks, Widgets
     from offhook.services.tokens import Workspace
 
 T = TypeVar("T")
@@ -336,6 +336,7 @@ async def _api(settings: Settings) -> None:
         await check_webhook_url(url, allowed=parse_networks(settings.webhook_allow))
 
     answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
+    widgets = Late(partial(_open_widgets, settings), lambda opened: opened.close())
     stored_agents = Late(partial(_open_stored_agents, settings), lambda opened: opened.close())
     try:
         async with (
@@ -351,6 +352,7 @@ async def _api(settings: Settings) -> None:
                 keys=keys,
                 answers=answers,
                 agents=stored_agents,
+                widgets=widgets,
                 agents_changed=agents.refresh,
                 agent_from_folder=agents.from_folder,
                 tokens=CallTokens(workspace, agents),
@@ -373,6 +375,7 @@ async def _api(settings: Settings) -> None:
         keys.close()
         answers.close()
         stored_agents.close()
+        widgets.close()
 
 
 # ── what they share ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -422,6 +425,12 @@ async def _open_agents(settings: Settings, *, for_new_calls: bool = False) -> As
             tasks.cancel_scope.cancel()
     finally:
         store.close()
+
+
+def _open_widgets(settings: Settings) -> "Widgets":
+    from offhook.services.store import open_widgets
+
+    return open_widgets(store_place(settings))
 
 
 def _open_stored_agents(settings: Settings) -> "StoredAgents":

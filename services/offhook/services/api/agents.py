@@ -222,10 +222,10 @@ class AgentsResource:
     async def list(self, ask: Ask[AgentQuery, Nothing]) -> AgentPage:
         """Agents that are kept here. Those of a folder (``--agents``) are not among them until they are pushed."""
         query = ask.query
-        after = None if query.cursor is None else _read_cursor(query.cursor)
+        after = None if query.cursor is None else read_cursor(query.cursor)
         found = await self._in_thread(partial(self._store().page, ask.workspace, limit=query.limit + 1, after=after))
         page = tuple(found[: query.limit])
-        return AgentPage(page, _cursor(page[-1]) if len(found) > query.limit else None)
+        return AgentPage(page, encode_cursor(page[-1].created_at, page[-1].id) if len(found) > query.limit else None)
 
     async def create(self, ask: Ask[Nothing, AgentRequest]) -> AgentText:
         """An agent in its first version, a draft: nobody can call it until it is published, but previews."""
@@ -327,11 +327,13 @@ def _number(text: str) -> int:
     return number if number <= MAX_VERSION else 0
 
 
-def _cursor(last: StoredAgent) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode((last.created_at, last.id))).rstrip(b"=").decode()
+def encode_cursor(created_at: float, id_: str) -> str:
+    """Where a page that ends with this one ends."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((created_at, id_))).rstrip(b"=").decode()
 
 
-def _read_cursor(cursor: str) -> tuple[float, str]:
+def read_cursor(cursor: str) -> tuple[float, str]:
+    """What ``encode_cursor`` has made. Raises ``BadCursor``."""
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=tuple[float, str])

@@ -25,6 +25,7 @@ from offhook.services.api.problems import answer_problem
 from offhook.services.api.route import Route
 from offhook.services.api.voice import Sessions, Voice
 from offhook.services.api.webhooks import CheckUrl, WebhookKeeper, WebhooksResource
+from offhook.services.api.widgets import WidgetsResource, WidgetStore
 from offhook.services.api.workspace import Lines, WorkspaceResource
 
 #: Works on the database at one time.
@@ -47,8 +48,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     #: Keys, and answers that are given again; opened when first needed, from any thread.
     keys: Callable[[], KeyRing]
     answers: Callable[[], Answers]
-    #: Where agents are kept; opened when first needed, from any thread.
+    #: Where agents and widgets are kept; opened when first needed, from any thread.
     agents: Callable[[], AgentStore]
+    widgets: Callable[[], WidgetStore]
     #: What makes call tokens, opens sessions and counts calls.
     tokens: CallTokens
     sessions: Sessions
@@ -85,6 +87,7 @@ class Application:
             *AgentsResource(
                 parts.agents, in_thread, changed=parts.agents_changed, from_folder=parts.agent_from_folder
             ).routes(),
+            *WidgetsResource(parts.widgets, in_thread).routes(),
             *WorkspaceResource(parts.lines).routes(),
         ]
         access = Access(lambda text: parts.keys().find(text), in_thread, parts.rates)

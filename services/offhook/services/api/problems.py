@@ -15,6 +15,7 @@ from offhook.protocol.errors import Code, OffhookError, Reason, Refusal
 from offhook.protocol.keys import KeyNotFound, KeyUnfit
 from offhook.protocol.record import AmbiguousCall, BadCursor, CallLives, CallNotFound, RecordsAway
 from offhook.protocol.webhooks import UrlNotAllowed, WebhookNotFound, WebhookUnfit
+from offhook.protocol.widgets import WidgetNotFound
 
 log = logging.getLogger("offhook.api")
 
@@ -126,6 +127,8 @@ def _problem(error: Exception) -> Problem | None:
                 422, "document_invalid", str(error), pointer="/text",
                 problems=[{"line": each.line, "path": each.path, "message": each.message} for each in error.problems],
             )  # fmt: skip
+        case WidgetNotFound():
+            return Problem(404, "widget_not_found", str(error))
         case VariantNotFound():
             return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer="/variant_id")
         case BadCursor():

@@ -11,6 +11,7 @@ from offhook.services.store.replies import Replies, Reply, open_replies
 from offhook.services.store.schema import SchemaTooNew
 from offhook.services.store.store import Store, open_store
 from offhook.services.store.webhooks import Webhooks
+from offhook.services.store.widgets import Widgets, open_widgets
 
 __all__ = [
     "BadStoreUrl",
@@ -25,11 +26,13 @@ __all__ = [
     "StoreRecords",
     "StoredAgents",
     "Webhooks",
+    "Widgets",
     "clean",
     "open_keys",
     "open_replies",
     "open_store",
     "open_stored_agents",
+    "open_widgets",
     "read_store_url",
     "store_file",
     "tell_webhooks",
