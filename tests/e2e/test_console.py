@@ -206,6 +206,22 @@ def test_markup_from_a_text_would_be_refused(house: Product, open_page: OpenPage
     page.wait_for_function("window.refused === 1")
 
 
+def test_a_call_is_erased_once_that_is_confirmed(house: Product, enter: Any) -> None:
+    write_call(house, 5, TALK)
+    page = enter(f"calls/{call_id(5)}")
+    page.get_by_role("button", name="Erase").click()
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.locator(".said")).to_have_count(len(TALK))
+    page.get_by_role("button", name="Erase").click()
+    page.get_by_role("dialog").get_by_role("button", name="Erase").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Calls")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    store = open_store(house.folder / "data" / "offhook.db")
+    assert store.erasure(call_id(5)) is not None
+    store.close()
+
+
 def test_a_call_that_does_not_exist(house: Product, enter: Any) -> None:
     page = enter("calls/none", excuse="status of 404")
     expect(page.get_by_role("alert")).to_contain_text("no call with this id")

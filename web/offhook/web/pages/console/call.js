@@ -1,6 +1,7 @@
 // @ts-check
 /** One call: who and when, its states, what was said, what came of it. */
 import { pill } from "./calls.js";
+import { openDialog } from "./dialog.js";
 import { make, refill } from "./dom.js";
 import { clock, exactMoment, moment, span } from "./format.js";
 import { fill, wordFor } from "./texts.js";
@@ -87,7 +88,8 @@ function section(title) {
  * @param {CallRecord} record
  * @param {Stage} stage
  */
-function head(record, { texts, say }) {
+function head(record, stage) {
+  const { texts, say } = stage;
   const copy = make("button", { class: "plain", text: texts.call.copyId, attributes: { type: "button" } });
   copy.addEventListener("click", async () => {
     await navigator.clipboard.writeText(record.id);
@@ -96,6 +98,9 @@ function head(record, { texts, say }) {
   });
   const save = make("button", { class: "plain", text: texts.call.download, attributes: { type: "button" } });
   save.addEventListener("click", () => download(`${record.id}.json`, JSON.stringify(record, null, 2), "application/json"));
+  const erase = make("button", { class: "plain danger", text: texts.call.erase, attributes: { type: "button" } });
+  erase.addEventListener("click", () => askErase(record, stage));
+  erase.hidden = record.state !== "ended";
   return [
     make("h1", { text: fill(texts.call.title, { agent: record.agent || texts.call.nobody }) }),
     make(
@@ -104,9 +109,29 @@ function head(record, { texts, say }) {
       pill(record.state, texts),
       record.reason && make("span", { class: "quiet", text: wordFor(texts.reasons, record.reason) }),
       make("span", { class: "quiet", text: moment(record.created_at) }),
-      make("span", { class: "acts" }, copy, save),
+      make("span", { class: "acts" }, copy, save, erase),
     ),
   ];
+}
+
+/**
+ * @param {CallRecord} record
+ * @param {Stage} stage
+ */
+function askErase(record, { api, texts, say, explain }) {
+  openDialog({
+    title: texts.call.eraseTitle,
+    lead: texts.call.eraseLead,
+    act: texts.call.erase,
+    cancel: texts.cancel,
+    grave: true,
+    explain,
+    done: async () => {
+      await api.send(`/v1/calls/${encodeURIComponent(record.id)}`, undefined, "DELETE");
+      location.hash = "#/calls";
+      say(texts.call.erased);
+    },
+  });
 }
 
 /**

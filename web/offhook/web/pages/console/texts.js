@@ -133,6 +133,10 @@ const en = {
     download: "Download JSON",
     copyId: "Copy id",
     copied: "Copied.",
+    erase: "Erase",
+    eraseTitle: "Erase this call?",
+    eraseLead: "Its record, log, recording and analysis are deleted within a minute. This cannot be undone.",
+    erased: "The call is erased.",
   },
   agent: {
     title: "Agents",
