@@ -25,6 +25,11 @@ field() {
 echo "# The workspace, and how many calls it has"
 api GET /v1/workspace
 
+echo "# An agent: its first version, a draft, and what serves once it is published"
+id="example-$(date +%s)-$$"
+api POST /v1/agents --data "{\"text\": \"id = '$id'\nname = 'Example'\n[brain]\nkind = 'echo'\n\"}"
+api POST "/v1/agents/$id/publish"
+
 echo "# A session for one visitor. Hand the answer to the visitor's page; the same Idempotency-Key starts no second one"
 once="start-$(date +%s)-$$"
 api POST /voice/start --header "Idempotency-Key: $once" \
@@ -39,6 +44,9 @@ if [ -n "$call" ]; then
     echo "# One call, with its states and its transcript"
     api GET "/v1/calls/$call"
 fi
+
+echo "# Nobody can call the agent any more"
+api DELETE "/v1/agents/$id"
 
 echo "# A key that may read calls and nothing else, replaced, and revoked"
 key=$(api POST /v1/keys --data '{"kind": "secret", "name": "reader", "scopes": ["calls:read"]}' | field id)

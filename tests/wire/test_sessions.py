@@ -134,9 +134,10 @@ async def test_the_example_with_curl_alone(stage: Stage, key: str) -> None:
     assert done.returncode == 0, said + done.stderr.decode()
     answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     assert [min(answer) for answer in answers] == [
-        "active_calls", "session_id", "calls", "agent", "created_at",
+        "active_calls", "agent", "changed_at", "session_id", "calls", "agent", "created_at",
     ]  # fmt: skip
-    assert answers[3]["id"] == client.session and answers[4]["revoked_at"] is not None
+    assert (answers[1]["state"], answers[2]["live"]) == ("draft", 1)
+    assert answers[5]["id"] == client.session and answers[6]["revoked_at"] is not None
 
 
 @FACES
