@@ -30,11 +30,11 @@ function typeName(schema) {
   if (schema.$ref) return schema.$ref.split("/").pop();
   if (schema.anyOf) return schema.anyOf.map(typeName).join(" or ");
   if (schema.enum) return schema.enum.map((/** @type {unknown} */ word) => JSON.stringify(word)).join(" | ");
-  if (schema.type === "array") return `${typeName(schema.items ?? (schema.prefixItems ?? [{}])[0])}[]`;
+  if (schema.type === "array") return `${typeName(schema.items || (schema.prefixItems || [{}])[0])}[]`;
   if (schema.type === "object" && schema.additionalProperties) {
     return `map of ${typeName(schema.additionalProperties)}`;
   }
-  return schema.type ?? "any";
+  return schema.type || "any";
 }
 
 /**
@@ -70,12 +70,13 @@ function limits(schema) {
  * @param {Json} schemas
  */
 function shape(title, content, schemas) {
-  const schema = content?.["application/json"]?.schema;
+  const media = content && content["application/json"];
+  const schema = media && media.schema;
   if (!schema) return [];
   const name = typeName(schema);
   const known = schemas[name];
-  if (!known?.properties) return [element("p", { text: `${title}: ${name}` })];
-  const required = new Set(known.required ?? []);
+  if (!known || !known.properties) return [element("p", { text: `${title}: ${name}` })];
+  const required = new Set(known.required || []);
   const rows = Object.entries(known.properties).map(([field, part]) => ({
     name: field,
     schema: part,
@@ -132,7 +133,7 @@ function show(api) {
           ),
           ...operation.description.split("\n\n").map((/** @type {string} */ text) => element("p", { text })),
           ...(operation.parameters.length ? [table("Parameters", operation.parameters)] : []),
-          ...shape("Body", operation.requestBody?.content, schemas),
+          ...shape("Body", operation.requestBody && operation.requestBody.content, schemas),
           ...shape("Answer", success.content, schemas),
           example(method.toUpperCase(), path, operation),
         ),
