@@ -339,12 +339,14 @@ _eventloop.loaded_backends[NAME] = VirtualBackend  # type: ignore[type-abstract]
 
 @contextmanager
 def _named() -> Generator[None]:
-    """What asks which loop runs, is told ours."""
+    """What asks which loop runs, is told ours; anyio asks at every turn, and gets a shorter answer."""
     before, sniffio.thread_local.name = sniffio.thread_local.name, NAME
+    asked, _eventloop.current_async_library = _eventloop.current_async_library, lambda: NAME
     try:
         yield
     finally:
         sniffio.thread_local.name = before
+        _eventloop.current_async_library = asked
 
 
 def run(scenario: Callable[[], Awaitable[None]], *, seed: int) -> None:

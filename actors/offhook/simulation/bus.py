@@ -8,6 +8,7 @@ As with the real bus, revisions are drawn from one counter per log stream and on
 a message reaches one member of a group; deliveries that are not acked come again, out of order then.
 """
 
+import math
 import re
 from collections import deque
 from collections.abc import AsyncIterator
@@ -48,6 +49,8 @@ class SimulatedBus:
         self.kept: dict[str, Stored] = {}
         #: Key -> when it goes away by itself (``anyio.current_time``).
         self.ends: dict[str, float] = {}
+        #: No key goes away before this time.
+        self._first_end = math.inf
         self.revision = 0
         self.readers: dict[str, _Reader] = {}
         #: Subscriptions by subject, in order of delivery; those with wildcards apart.
@@ -110,6 +113,7 @@ class SimulatedBus:
         self.ends.pop(key, None)
         if ttl is not None:
             self.ends[key] = anyio.current_time() + max(1.0, ttl)
+            self._first_end = min(self._first_end, self.ends[key])
         return self.revision
 
     def remove(self, key: str) -> None:
@@ -122,8 +126,10 @@ class SimulatedBus:
     def living(self) -> dict[str, Stored]:
         """The keys whose time is not over."""
         now = anyio.current_time()
-        for key in [key for key, end in self.ends.items() if end <= now]:
-            del self.kept[key], self.ends[key]
+        if now >= self._first_end:
+            for key in [key for key, end in self.ends.items() if end <= now]:
+                del self.kept[key], self.ends[key]
+            self._first_end = min(self.ends.values(), default=math.inf)
         return self.kept
 
     def attach(self, subscription: "_Subscription") -> None:

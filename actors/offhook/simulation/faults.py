@@ -181,7 +181,8 @@ class FaultyClient(SimulatedClient):
         """See ``Bus``."""
         bus = self._faulty
         troubles, chance = bus.troubles, bus.chance
-        await self._meet_fate()
+        if self.name in troubles.doomed:
+            await self._meet_fate()
         if not troubles.messages or self.away:
             await super().publish(subject, data)
             return
@@ -228,7 +229,7 @@ class FaultyClient(SimulatedClient):
     async def keys(self, prefix: str) -> list[Stored]:
         """See ``Bus``."""
         kept = await self._read(prefix)
-        return [kept[key] for key in sorted(key for key in kept if key.startswith(prefix))]
+        return [kept[key] for key in sorted([key for key in kept if key.startswith(prefix)])]
 
     async def _read(self, what: str) -> dict[str, Stored]:
         async def read() -> dict[str, Stored]:
@@ -242,7 +243,8 @@ class FaultyClient(SimulatedClient):
         """Do an operation as the troubles let it."""
         bus = self._faulty
         troubles, chance = bus.troubles, bus.chance
-        await self._meet_fate()
+        if self.name in troubles.doomed:
+            await self._meet_fate()
         if not troubles.operations or self._away:
             return await effect()
         if chance.random() < troubles.drag:
@@ -269,9 +271,8 @@ class FaultyClient(SimulatedClient):
     async def _meet_fate(self) -> None:
         """A doomed process dies at one of its operations."""
         doomed = self._faulty.troubles.doomed
-        if self.name in doomed:
-            doomed[self.name] -= 1
-            if doomed[self.name] <= 0:
-                del doomed[self.name]
-                self._faulty.kill(self.name)
-                await anyio.lowlevel.checkpoint()
+        doomed[self.name] -= 1
+        if doomed[self.name] <= 0:
+            del doomed[self.name]
+            self._faulty.kill(self.name)
+            await anyio.lowlevel.checkpoint()

@@ -309,7 +309,9 @@ class SimulatedPeer:
         elif self._holding:
             handset.hear(None)
         else:
-            self._link.hear(said)
+            if self._quiet <= HANGOVER:
+                # Silence after that says nothing new to the agent.
+                self._link.hear(said)
             handset.hear(self._link.take())
 
     def close(self) -> None:
