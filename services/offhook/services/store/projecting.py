@@ -113,8 +113,9 @@ def _write(connection: Connection, taken: list[Taken], before: dict[str, Progres
 
 
 def _write_heads(connection: Connection, before: dict[str, Progress], after: dict[str, Progress]) -> None:
-    changed = [call for call, progress in after.items() if _head(before.get(call)) != _head(progress)]
-    heads = {call: columns(summarize(after[call])) for call in changed}
+    summaries = {call: summarize(progress) for call, progress in after.items()}
+    known = {call: summarize(progress) for call, progress in before.items() if call in after}
+    heads = {call: columns(summary) for call, summary in summaries.items() if summary != known.get(call)}
     positions = {call: {"seq": progress.seq, "progress": _encode(_slim(progress))} for call, progress in after.items()}
     new = [call for call in after if call not in before]
     old = [call for call in after if call in before]
@@ -124,14 +125,6 @@ def _write_heads(connection: Connection, before: dict[str, Progress], after: dic
         connection.execute(_UPDATE_CALL, rows)
     if old:
         connection.execute(_UPDATE_POSITION, [{"this": call, **positions[call]} for call in old])
-
-
-def _head(progress: Progress | None) -> tuple[object, ...] | None:
-    """What the row of a call is made of, short of what never changes after the offer."""
-    if progress is None:
-        return None
-    call = progress.call
-    return call.offer is None, call.state, call.reason, call.failure, call.answered_at, call.ended_at, call.recording
 
 
 def _slim(progress: Progress) -> Progress:
