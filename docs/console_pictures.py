@@ -2,6 +2,10 @@
 
 import json
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx2
@@ -53,6 +57,28 @@ def keep_agent(product: Product) -> None:
         client.put("/v1/agents/reception", json=saved).raise_for_status()
 
 
+class Receiver(BaseHTTPRequestHandler):
+    """A server that is told of calls, and fails when one is answered."""
+
+    def do_POST(self) -> None:
+        """Take a message."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(500 if b'"call.answered"' in body else 204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the terminal."""
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """Its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/calls"
+        server.shutdown()
+
+
 def take(product: Product, browser: Browser) -> None:
     """Open the console by a link and take the pictures."""
     keep_agent(product)
@@ -77,15 +103,22 @@ def take(product: Product, browser: Browser) -> None:
     page.get_by_role("button", name="Compare").click()
     expect(page.locator(".diff").first).to_be_visible()
     page.screenshot(path=IMAGES / "console-agent.png")
+    page.get_by_role("link", name="Webhooks").click()
+    page.locator("tbody tr").get_by_role("link").click()
+    expect(page.locator("tbody tr").first).to_be_visible()
+    page.screenshot(path=IMAGES / "console-webhook.png")
 
 
 def main() -> None:
     """Start the product, make three calls, take the pictures, stop it."""
     IMAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright, receiver() as told:
         folder = Path(name)
         arguments = [*CHROMIUM, f"--use-file-for-fake-audio-capture={speak(folder)}%noloop"]
-        product = Product(folder)
+        product = Product(folder, "--webhook-allow", "127.0.0.1")
+        events = ("call.started", "call.answered", "call.ended")
+        options = [part for event in events for part in ("--event", event)]
+        product.run("webhooks", "create", told, *options, "--webhook-allow", "127.0.0.1")
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
         try:
             call_shortly(browser, product.url)

@@ -2,7 +2,10 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from test_page_for_everybody import WEAK_TEXT
 import offhook.services.agents
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
-from offhook.services.store import open_keys, open_store
+from offhook.services.store import open_keys, open_store, tell_webhooks
 from offhook.services.tokens import mint_console_code, open_workspace
 
 #: Texts that would run, or leave their place, if anything took them for markup (bad input, 3.5).
@@ -56,14 +59,22 @@ def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...]
     events += [(60.0, ev.CallerHungUp()), (60.1, ev.AgentStopped()), (60.2, ev.MediaClosed())]
     store = open_store(product.folder / "data" / "offhook.db")
     for seq, (after, event) in enumerate(events, 1):
-        store.project(LogEntry(call=call_id(number), seq=seq, at=at + after, owner=1, event=event))
+        entry = LogEntry(call=call_id(number), seq=seq, at=at + after, owner=1, event=event)
+        store.project(entry, listener=tell_webhooks)
+    store.close()
+
+
+def erase(product: Product, number: int) -> None:
+    """Take a call out of the product's records."""
+    store = open_store(product.folder / "data" / "offhook.db")
+    store.erase(call_id(number), now=BEGAN)
     store.close()
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product with three calls of its own."""
-    running = Product(tmp_path_factory.mktemp("console"))
+    running = Product(tmp_path_factory.mktemp("console"), "--webhook-allow", "127.0.0.1")
     write_call(running, 1, TALK, caller="Ann")
     write_call(running, 2, tuple(("caller", text) for text in PAYLOADS), agent=PAYLOADS[1], caller=PAYLOADS[0])
     write_call(running, 3, (), agent="sales", caller="Bob")
@@ -163,9 +174,7 @@ def test_calls_are_listed_filtered_and_come_by_themselves(house: Product, enter:
     write_call(house, 4, (), agent="late", caller="Eve")
     expect(rows).to_have_count(4)
     expect(rows.first).to_contain_text("late")
-    store = open_store(house.folder / "data" / "offhook.db")
-    store.erase(call_id(4), now=BEGAN)
-    store.close()
+    erase(house, 4)
     expect(rows).to_have_count(3)
 
 
@@ -265,6 +274,85 @@ def test_keys_are_made_rotated_and_revoked(house: Product, enter: Any) -> None:
     keys.close()
 
 
+# ── webhooks ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def receiver(*statuses: int) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """Somebody's server, and the headers of what came to it; it answers with each status once, with the last again."""
+    left, came = list(statuses), list[dict[str, str]]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            came.append({name.lower(): value for name, value in self.headers.items()})
+            self.send_response(left.pop(0) if len(left) > 1 else left[0])
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/calls", came
+        server.shutdown()
+
+
+def test_a_webhook_from_its_first_message_to_its_end(house: Product, enter: Any) -> None:
+    """Covers R6: made, told of a call, looked into, sent again, changed, given another secret, deleted."""
+    page = enter("webhooks", excuse="status of 422")
+    dialog, rows = page.get_by_role("dialog"), page.locator("tbody tr")
+    expect(page.locator(".empty")).to_contain_text("Nobody is told of calls yet")
+    page.get_by_role("button", name="New webhook").click()
+    dialog.get_by_label("Address").fill("http://169.254.169.254/")
+    dialog.get_by_role("button", name="Make the webhook").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("does not send to this address")
+    with receiver(500, 204) as (url, came):
+        dialog.get_by_label("Address").fill(url)
+        dialog.get_by_label("call.ended").check()
+        page.keyboard.press("Enter")
+        secret = dialog.get_by_label("Signing secret").input_value()
+        assert secret.startswith("whsec_")
+        dialog.get_by_role("button", name="Close").click()
+        rows.get_by_role("link", name=url).click()
+        expect(page.locator(".empty")).to_contain_text("Nothing was sent yet")
+        write_call(house, 6, (("caller", PAYLOADS[0]),))
+        page.reload()
+        expect(rows).to_contain_text(["call.ended"])
+        expect(rows).to_contain_text("http_500")
+        rows.get_by_role("button", name="Details").click()
+        expect(dialog.locator("pre")).to_contain_text(PAYLOADS[0])
+        expect(dialog.locator("li")).to_contain_text("http_500")
+        assert page.evaluate(WEAK_TEXT) == []
+        page.keyboard.press("Escape")
+        expect(rows.get_by_role("button", name="Details")).to_be_focused()
+        rows.get_by_role("button", name="Send again").click()
+        expect(rows.locator(".pill")).to_have_text("Delivered")
+        expect(rows).to_contain_text("Answered 204")
+        assert len({headers["webhook-id"] for headers in came}) == 1 and len(came) == 2
+    page.get_by_label("Show").select_option("Given up")
+    expect(page.locator(".empty")).to_have_text("There are no such deliveries.")
+    page.get_by_role("button", name="Edit").click()
+    expect(dialog.get_by_label("call.ended")).to_be_checked()
+    dialog.get_by_label("call.ended").uncheck()
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.locator("header.call-head")).to_contain_text("Told of: everything")
+    page.get_by_role("button", name="Disable").click()
+    dialog.get_by_role("button", name="Disable").click()
+    expect(page.locator("header .pill")).to_have_text("Disabled")
+    page.get_by_role("button", name="Enable").click()
+    expect(page.locator("header .pill")).to_have_text("Sends")
+    page.get_by_role("button", name="Rotate secret").click()
+    dialog.get_by_role("button", name="Rotate secret").click()
+    expect(dialog.get_by_label("Signing secret")).not_to_have_value(secret)
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("button", name="Delete").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(page.locator(".empty")).to_contain_text("Nobody is told of calls yet")
+    assert page.evaluate("window.hit") is None
+    erase(house, 6)
+
+
 # ── agents ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -327,7 +415,8 @@ def test_from_the_sign_in_to_a_call_by_keyboard(house: Product, key: str, open_p
 def test_text_stands_out_and_everything_has_a_name(enter: Any, scheme: str) -> None:
     nameless = """() => [...document.querySelectorAll("button, a, input, select")].filter((element) =>
       !element.hidden && !(element.labels && element.labels.length) && !element.textContent.trim()).length"""
-    for path, shown in (("calls", "tbody tr"), (f"calls/{call_id(1)}", ".said"), ("keys", "tbody tr")):
+    lists = (("calls", "tbody tr"), ("webhooks", ".empty"), ("keys", "tbody tr"))
+    for path, shown in (*lists, (f"calls/{call_id(1)}", ".said")):
         page = enter(path, color_scheme=scheme, reduced_motion="reduce")
         expect(page.locator(shown).first).to_be_visible()
         assert page.evaluate(WEAK_TEXT) == []
@@ -340,7 +429,7 @@ def test_text_stands_out_and_everything_has_a_name(enter: Any, scheme: str) -> N
 
 @pytest.mark.parametrize("width", [360, 800])
 def test_nothing_hangs_over_the_edge_of_a_small_screen(enter: Any, width: int) -> None:
-    for path, shown in (("calls", "tbody tr"), (f"calls/{call_id(2)}", ".said")):
+    for path, shown in (("calls", "tbody tr"), (f"calls/{call_id(2)}", ".said"), ("webhooks", ".empty")):
         page = enter(path, viewport={"width": width, "height": 740})
         expect(page.locator(shown).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width

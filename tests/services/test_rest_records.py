@@ -13,7 +13,7 @@ from test_rest import Stage, staged
 from test_store_search import log_of
 
 from offhook.protocol.record import CallRecord
-from offhook.protocol.webhooks import parse_networks
+from offhook.protocol.webhooks import Attempt, parse_networks
 from offhook.services.store import (
     Keys,
     Replies,
@@ -108,6 +108,42 @@ async def test_webhooks_are_made_and_looked_after(stage: Stage) -> None:
     assert (await stage.ask("POST", f"{path}/enable", json={})).json()["state"] == "enabled"
     assert (await stage.ask("DELETE", path)).status_code == 204
     check_problem(await stage.ask("GET", path), 404, "webhook_not_found")
+
+
+async def test_a_delivery_shows_what_is_sent_and_what_came_of_each_attempt(stage: Stage) -> None:
+    """Covers R6: what a developer needs who looks for a message."""
+    path = f"/v1/webhooks/{stage.store.webhooks().create('main', 'http://127.0.0.9/x', ['call.ended'], now=1.0).id}"
+    stage.store.project_all(log_of("new1", "hello"), listener=tell_webhooks)
+    outbox = stage.store.outbox()
+    for status, error in ((500, "http_500"), (204, None)):
+        due = outbox.take_due(now=1e9, limit=1)[0]
+        outbox.note(due, Attempt(at=1e9 - 300, took=0.25, status=status, error=error), chance=0.5)
+    shown = (await stage.ask("GET", f"{path}/deliveries/{due.message}")).json()
+    assert shown["body"] == due.body and "hello" in due.body
+    assert [(one["status"], one["took"]) for one in shown["history"]] == [(204, 0.25), (500, 0.25)]
+    listed = (await stage.ask("GET", f"{path}/deliveries")).json()["deliveries"]
+    assert listed == [{name: value for name, value in shown.items() if name not in {"body", "history"}}]
+    assert (listed[0]["state"], listed[0]["status"], listed[0]["took"]) == ("delivered", 204, 0.25)
+    check_problem(await stage.ask("GET", f"{path}/deliveries/msg_0"), 404, "webhook_not_found")
+    foreign = await stage.ask("GET", f"{path}/deliveries/{due.message}", stage.other)
+    check_problem(foreign, 404, "webhook_not_found")
+
+
+async def test_a_webhook_is_changed_and_told_of_nothing_while_it_is_disabled(stage: Stage) -> None:
+    keeper = stage.store.webhooks()
+    id_ = keeper.create("main", "http://127.0.0.9/x", ["call.ended"], now=1.0).id
+    path = f"/v1/webhooks/{id_}"
+    changed = await stage.ask("PATCH", path, json={"url": "http://127.0.0.9/y", "events": [], "state": "disabled"})
+    kept = changed.json()
+    assert (kept["url"], kept["events"], kept["state"]) == ("http://127.0.0.9/y", [], "disabled")
+    stage.store.project_all(log_of("new1"), listener=tell_webhooks)
+    assert (await stage.ask("PATCH", path, json={"state": "enabled"})).json() == kept | {"state": "enabled"}
+    stage.store.project_all(log_of("new2"), listener=tell_webhooks)
+    assert {one.call for one in keeper.deliveries("main", id_)} == {"new2"}
+    refused = await stage.ask("PATCH", path, json={"url": "http://127.0.0.1/"})
+    check_problem(refused, 422, "webhook_url_not_allowed")
+    check_problem(await stage.ask("PATCH", path, json={"events": ["call.end"]}), 422, "invalid_field")
+    assert (await stage.ask("GET", path)).json() == kept | {"state": "enabled"}
 
 
 @pytest.mark.parametrize(

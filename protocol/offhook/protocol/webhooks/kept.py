@@ -56,9 +56,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     #: When the event happened, and when the next attempt is due while it is pending.
     at: float
     next_at: float
-    #: Of the last attempt: the status of the answer, and what went wrong.
+    #: Of the last attempt: the status of the answer, what went wrong, and the seconds it took.
     status: int | None = None
     error: str | None = None
+    took: float | None = None
 
 
 class DueMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +88,15 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     def came_through(self) -> bool:
         """Whether the receiver has it."""
         return self.status is not None and 200 <= self.status < 300
+
+
+class SentDelivery(Delivery, frozen=True, kw_only=True):
+    """A delivery with what is sent, and what came of each attempt, also of those before it was sent again."""
+
+    #: The body of the request, JSON.
+    body: str
+    #: The newest first.
+    history: tuple[Attempt, ...]
 
 
 def check_events(events: Sequence[str]) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ def _problem(error: Exception) -> Problem | None:
         case CallLives():
             return Problem(409, "call_lives", str(error))
         case WebhookNotFound():
-            return Problem(404, "webhook_not_found", "There is no webhook with this id.")
+            return Problem(404, "webhook_not_found", str(error))
         case WebhookUnfit(field=field):
             return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer=f"/{field}")
         case UrlNotAllowed():

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Protocol
 import msgspec
 
 from offhook.protocol.record import BadCursor
-from offhook.protocol.webhooks import WEBHOOK_EVENTS, Delivery, MadeWebhook, Webhook
+from offhook.protocol.webhooks import WEBHOOK_EVENTS, Delivery, MadeWebhook, SentDelivery, Webhook
 from offhook.services.api.access import Threads
 from offhook.services.api.problems import Problem
 from offhook.services.api.route import Ask, Nothing, Route
@@ -18,6 +18,13 @@ MAX_PAGE = 200
 MAX_WEBHOOKS = 100
 #: Longest time for which two secrets sign, seconds.
 MAX_OVERLAP = 30 * 86400
+
+Url = Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+Events = Annotated[
+    tuple[Literal[WEBHOOK_EVENTS], ...],  # type: ignore[valid-type]
+    msgspec.Meta(max_length=len(WEBHOOK_EVENTS)),
+]
+Standing = Literal["enabled", "disabled"]
 
 #: Checks where a URL leads; raises ``UrlNotAllowed``.
 CheckUrl = Callable[[str], Awaitable[object]]
@@ -40,6 +47,17 @@ class WebhookKeeper(Protocol):
     def delete(self, workspace: str, id_: str) -> None:
         """Delete a webhook."""
 
+    def change(
+        self,
+        workspace: str,
+        id_: str,
+        *,
+        url: str | None = None,
+        events: Sequence[str] | None = None,
+        state: Standing | None = None,
+    ) -> Webhook:
+        """Change what is given."""
+
     def enable(self, workspace: str, id_: str) -> Webhook:
         """Send to it again."""
 
@@ -57,6 +75,9 @@ class WebhookKeeper(Protocol):
     ) -> list[Delivery]:
         """What it was told, newest first."""
 
+    def delivery(self, workspace: str, id_: str, message: str) -> SentDelivery:
+        """One message on its way to it."""
+
     def replay(
         self, workspace: str, id_: str, *, message: str | None = None, since: float | None = None, now: float
     ) -> int:
@@ -73,9 +94,18 @@ class WebhookList(msgspec.Struct, frozen=True):
 class WebhookRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The webhook that is wanted."""
 
-    url: Annotated[str, msgspec.Meta(min_length=1, max_length=2000)]
+    url: Url
     #: The events it gets; empty: all.
-    events: Annotated[tuple[Literal[WEBHOOK_EVENTS], ...], msgspec.Meta(max_length=len(WEBHOOK_EVENTS))] = ()  # type: ignore[valid-type]
+    events: Events = ()
+
+
+class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to change; what is left out stays."""
+
+    url: Url | None = None
+    #: The events it gets; empty: all.
+    events: Events | None = None
+    state: Standing | None = None
 
 
 class SecretRotation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,6 +170,10 @@ class WebhooksResource:
                 scope="webhooks:read", gives=Webhook,
             ),
             Route(
+                method="PATCH", path=one, handle=self.change, summary="Change a webhook",
+                scope="webhooks:write", body=WebhookChange, gives=Webhook,
+            ),
+            Route(
                 method="DELETE", path=one, handle=self.delete, summary="Delete a webhook",
                 scope="webhooks:write", status=204,
             ),
@@ -154,6 +188,10 @@ class WebhooksResource:
             Route(
                 method="GET", path=f"{one}/deliveries", handle=self.deliveries, summary="List deliveries",
                 scope="webhooks:read", query=DeliveryQuery, gives=DeliveryPage,
+            ),
+            Route(
+                method="GET", path=f"{one}/deliveries/{{message_id}}", handle=self.delivery,
+                summary="Read a delivery", scope="webhooks:read", gives=SentDelivery,
             ),
             Route(
                 method="POST", path=f"{one}/replay", handle=self.replay, summary="Send messages again",
@@ -178,6 +216,15 @@ class WebhooksResource:
     async def show(self, ask: Ask[Nothing, Nothing]) -> Webhook:
         """One webhook, without its secret."""
         return await self._in_thread(partial(self._keeper().get, ask.workspace, ask.path["webhook_id"]))
+
+    async def change(self, ask: Ask[Nothing, WebhookChange]) -> Webhook:
+        """Change the URL, the events or the state. What happens while it is disabled, it is never told of."""
+        body, id_ = ask.body, ask.path["webhook_id"]
+        if body.url is not None:
+            await self._in_thread(partial(self._keeper().get, ask.workspace, id_))
+            await self._check(body.url)
+        change = partial(self._keeper().change, ask.workspace, id_, url=body.url, events=body.events, state=body.state)
+        return await self._in_thread(change, abandon=False)
 
     async def delete(self, ask: Ask[Nothing, Nothing]) -> None:
         """Delete a webhook with its log of deliveries."""
@@ -206,6 +253,13 @@ class WebhooksResource:
         found = await self._in_thread(read)
         page = tuple(found[: query.limit])
         return DeliveryPage(page, _cursor(page[-1]) if len(found) > query.limit else None)
+
+    async def delivery(self, ask: Ask[Nothing, Nothing]) -> SentDelivery:
+        """What is sent, byte for byte, and what came of each attempt."""
+        path = ask.path
+        return await self._in_thread(
+            partial(self._keeper().delivery, ask.workspace, path["webhook_id"], path["message_id"])
+        )
 
     async def replay(self, ask: Ask[Nothing, ReplayRequest]) -> Replayed:
         """Send one message again (``message``), or all since a time that were given up (``since``)."""

@@ -3,14 +3,16 @@
 import secrets
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from offhook.protocol.webhooks import (
+    Attempt,
     Delivery,
     MadeWebhook,
+    SentDelivery,
     Webhook,
     WebhookNotFound,
     check_events,
@@ -21,10 +23,7 @@ from offhook.services.store.engine import away, transaction
 from offhook.services.store.reading import struct
 from offhook.services.store.tables import webhook_attempts, webhook_deliveries, webhook_messages, webhooks
 
-#: Seconds for which a message that is being sent belongs to whoever took it.
-CLAIM = 60.0
-#: Seconds for which messages are kept for replay.
-KEPT = 30 * 86_400.0
+_NO_MESSAGE = "This webhook was never to get a message with this id."
 
 
 class Webhooks:
@@ -65,9 +64,29 @@ class Webhooks:
 
     def enable(self, workspace: str, id_: str) -> Webhook:
         """Send to it again, what waits first. Raises ``WebhookNotFound``."""
+        return self.change(workspace, id_, state="enabled")
+
+    def change(
+        self,
+        workspace: str,
+        id_: str,
+        *,
+        url: str | None = None,
+        events: Sequence[str] | None = None,
+        state: Literal["enabled", "disabled"] | None = None,
+    ) -> Webhook:
+        """Change what is given; whoever calls has checked the URL. Raises ``WebhookNotFound``, ``WebhookUnfit``.
+
+        One that is disabled is told of nothing that happens meanwhile; what waits for it goes on waiting.
+        """
+        values: dict[str, Any] = {} if state is None else {"state": state, "notice": None, "failing_since": None}
+        if url is not None:
+            values["url"] = url
+        if events is not None:
+            values["events"] = check_events(events)
         with away(), transaction(self._engine) as connection:
-            values = {"state": "enabled", "notice": None, "failing_since": None}
-            connection.execute(update(webhooks).where(_mine(workspace, id_)).values(values))
+            if values:
+                connection.execute(update(webhooks).where(_mine(workspace, id_)).values(values))
             return _get(connection, workspace, id_)
 
     def rotate(self, workspace: str, id_: str, *, overlap: float, now: float) -> MadeWebhook:
@@ -101,6 +120,18 @@ class Webhooks:
             _get(connection, workspace, id_)
             return [_with_last(connection, struct(row, Delivery)) for row in connection.execute(query)]
 
+    def delivery(self, workspace: str, id_: str, message: str) -> SentDelivery:
+        """One delivery with all there is to know of it. Raises ``WebhookNotFound``, also for a message not to it."""
+        query = _deliveries(id_).add_columns(webhook_messages.c.body).where(webhook_messages.c.id == message)
+        with away(), self._engine.connect() as connection:
+            _get(connection, workspace, id_)
+            row = connection.execute(query).first()
+            if row is None:
+                raise WebhookNotFound(_NO_MESSAGE)
+            history = tuple(struct(each, Attempt) for each in connection.execute(_attempts(id_, message)))
+            delivery = _with_last(connection, struct(row, Delivery))
+        return SentDelivery(**msgspec.structs.asdict(delivery), body=row.body, history=history)
+
     def replay(
         self, workspace: str, id_: str, *, message: str | None = None, since: float | None = None, now: float
     ) -> int:
@@ -119,7 +150,7 @@ class Webhooks:
             values = {"state": "pending", "attempts": 0, "first_at": now, "next_at": now}
             count = connection.execute(update(webhook_deliveries).where(here).values(values)).rowcount
             if message is not None and not count:
-                raise WebhookNotFound("This webhook was never to get a message with this id.")
+                raise WebhookNotFound(_NO_MESSAGE)
         return count
 
 
@@ -143,11 +174,16 @@ def _deliveries(webhook: str) -> Any:
 
 
 def _with_last(connection: Connection, delivery: Delivery) -> Delivery:
-    query = (
-        select(webhook_attempts.c.status, webhook_attempts.c.error)
-        .where(webhook_attempts.c.webhook == delivery.webhook, webhook_attempts.c.message == delivery.message)
+    row = connection.execute(_attempts(delivery.webhook, delivery.message).limit(1)).first()
+    if row is None:
+        return delivery
+    return msgspec.structs.replace(delivery, status=row.status, error=row.error, took=row.took)
+
+
+def _attempts(webhook: str, message: str) -> Any:
+    """The newest first."""
+    return (
+        select(webhook_attempts)
+        .where(webhook_attempts.c.webhook == webhook, webhook_attempts.c.message == message)
         .order_by(webhook_attempts.c.id.desc())
-        .limit(1)
     )
-    row = connection.execute(query).first()
-    return delivery if row is None else msgspec.structs.replace(delivery, status=row.status, error=row.error)

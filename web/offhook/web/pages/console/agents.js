@@ -1,24 +1,13 @@
 // @ts-check
 /** Agents and their versions: compare, publish, roll back. */
 import { openDialog } from "./dialog.js";
-import { make, refill } from "./dom.js";
+import { make, refill, table } from "./dom.js";
 import { shortMoment } from "./format.js";
 import { fill, wordFor } from "./texts.js";
 
 /** @typedef {Record<string, any>} Agent */
 /** @typedef {Record<string, any>} Version */
 /** @typedef {import("./page.js").Stage} Stage */
-
-/**
- * @param {string} caption
- * @param {Record<string, string>} columns
- * @param {HTMLElement} rows
- */
-function table(caption, columns, rows) {
-  const heads = Object.values(columns).map((text) => make("th", { text, attributes: { scope: "col" } }));
-  const title = make("caption", { class: "unseen", text: caption });
-  return make("div", { class: "card wide" }, make("table", {}, title, make("thead", {}, make("tr", {}, ...heads)), rows));
-}
 
 /** @param {Stage} stage */
 export function showAgents(stage) {

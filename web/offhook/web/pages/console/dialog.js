@@ -1,6 +1,6 @@
 // @ts-check
 /** A question on top of the page. The browser keeps the focus inside, and Escape closes it. */
-import { make } from "./dom.js";
+import { field, make } from "./dom.js";
 
 /**
  * @param {object} asked
@@ -45,4 +45,27 @@ export function openDialog({ title, lead, body = [], act, cancel, grave = false,
   document.body.append(box);
   box.showModal();
   return box;
+}
+
+/**
+ * Show what nobody can see again.
+ *
+ * @param {import("./page.js").Stage} stage
+ * @param {object} made
+ * @param {string} made.title
+ * @param {string} made.label
+ * @param {string} made.text
+ * @param {string} made.copied words for when it is in the clipboard
+ */
+export function showOnce({ texts, say, explain }, { title, label, text, copied }) {
+  const shown = make("input", { class: "made", attributes: { id: "made", readonly: true, value: text } });
+  const copy = make("button", { class: "plain", text: texts.copy, attributes: { type: "button" } });
+  copy.addEventListener("click", async () => {
+    shown.select();
+    await navigator.clipboard.writeText(text);
+    say(copied);
+    copy.textContent = copied;
+  });
+  const body = [field(label, shown), copy];
+  openDialog({ title, lead: texts.once, body, act: texts.close, cancel: null, explain, done: () => undefined });
 }

@@ -103,3 +103,16 @@ export function choice(id, options, chosen = "") {
     ...options.map(([value, text]) => make("option", { text, attributes: { value, selected: value === chosen } })),
   );
 }
+
+/**
+ * A table in a card. What it shows is put into `rows`.
+ *
+ * @param {string} caption read out, not shown
+ * @param {Record<string, string>} columns
+ * @param {HTMLElement} rows
+ */
+export function table(caption, columns, rows) {
+  const heads = Object.values(columns).map((text) => make("th", { text, attributes: { scope: "col" } }));
+  const title = make("caption", { class: "unseen", text: caption });
+  return make("div", { class: "card wide" }, make("table", {}, title, make("thead", {}, make("tr", {}, ...heads)), rows));
+}

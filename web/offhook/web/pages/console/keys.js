@@ -1,7 +1,7 @@
 // @ts-check
 /** The keys of the workspace: make, rotate, revoke. A key itself is shown once. */
-import { openDialog } from "./dialog.js";
-import { choice, field, make, refill } from "./dom.js";
+import { openDialog, showOnce } from "./dialog.js";
+import { choice, field, make, refill, table } from "./dom.js";
 import { shortMoment } from "./format.js";
 import { fill } from "./texts.js";
 
@@ -21,19 +21,11 @@ export function showKeys(stage) {
   const rows = make("tbody");
   const more = make("button", { class: "plain", text: texts.more, attributes: { type: "button" } });
   more.hidden = true;
-  const columns = Object.values(words.columns);
-  const table = make(
-    "table",
-    {},
-    make("caption", { class: "unseen", text: words.caption }),
-    make("thead", {}, make("tr", {}, ...columns.map((text) => make("th", { text, attributes: { scope: "col" } })))),
-    rows,
-  );
   refill(
     place,
     make("div", { class: "row spread" }, make("h1", { text: words.title }), fresh),
     make("p", { class: "quiet", text: words.lead }),
-    make("div", { class: "card wide" }, table),
+    table(words.caption, words.columns, rows),
     more,
   );
 
@@ -181,23 +173,7 @@ function askNew(stage, reload) {
  * @param {Stage} stage
  * @param {Key} made
  */
-function showMade({ texts, say, explain }, made) {
-  const words = texts.key;
-  const text = make("input", { class: "made", attributes: { id: "made", readonly: true, value: made.key } });
-  const copy = make("button", { class: "plain", text: words.copy, attributes: { type: "button" } });
-  copy.addEventListener("click", async () => {
-    text.select();
-    await navigator.clipboard.writeText(made.key);
-    say(words.copied);
-    copy.textContent = words.copied;
-  });
-  openDialog({
-    title: words.made,
-    lead: words.once,
-    body: [field(made.name, text), copy],
-    act: texts.close,
-    cancel: null,
-    explain,
-    done: () => undefined,
-  });
+function showMade(stage, made) {
+  const words = stage.texts.key;
+  showOnce(stage, { title: words.made, label: made.name, text: made.key, copied: words.copied });
 }

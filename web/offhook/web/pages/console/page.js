@@ -9,6 +9,8 @@ import { showKeys } from "./keys.js";
 import { enterByCode, leave, forget, recall } from "./session.js";
 import { showSignIn } from "./sign_in.js";
 import { fill, textsFor, wordFor } from "./texts.js";
+import { showWebhook } from "./webhook.js";
+import { showWebhooks } from "./webhooks.js";
 
 /**
  * What a page of the console is given.
@@ -33,7 +35,7 @@ const said = find("said", HTMLElement);
 const out = find("sign-out", HTMLButtonElement);
 
 /** The pages behind the sign-in, and how they are called. */
-const PAGES = /** @type {const} */ (["calls", "agents", "keys"]);
+const PAGES = /** @type {const} */ (["calls", "agents", "webhooks", "keys"]);
 
 /** Left pages stop what they have begun. */
 let visit = new AbortController();
@@ -44,7 +46,7 @@ function explain(thrown) {
   // Every way in which a link can be wrong has the same way out.
   const code = thrown.code.startsWith("token_") && !(thrown.code in texts.problems) ? "token_invalid" : thrown.code;
   const known = wordFor(texts.problems, code);
-  return known === code ? fill(texts.problems.other, { message: thrown.message }) : known;
+  return fill(known === code ? texts.problems.other : known, { message: thrown.message });
 }
 
 /** @param {unknown} thrown */
@@ -86,6 +88,7 @@ function show() {
   document.title = `${texts[page]} – ${texts.title}`;
   const stage = { api: new Api(session.key), session, texts, place, query: parameters, signal: visit.signal, say, fail, explain };
   if (page === "keys") showKeys(stage);
+  else if (page === "webhooks") id ? showWebhook(stage, id) : showWebhooks(stage);
   else if (page === "agents") id ? showAgent(stage, id) : showAgents(stage);
   else if (id) showCall(stage, id);
   else showCalls(stage);
