@@ -21,8 +21,9 @@ from offhook.protocol.call import events as ev
 from offhook.protocol.keys import NewKey
 from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
+from offhook.services.recording_files import RecordingFiles
 from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents, open_widgets
-from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, Sessions, open_workspace
+from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, RecordingTokens, Sessions, open_workspace
 from offhook.services.webhooks import check_webhook_url
 from offhook.services.wiring import WallClock
 from offhook.simulation.bus import SimulatedBus
@@ -57,6 +58,8 @@ async def main(options: tuple[str, ...]) -> int:
             sessions=Sessions(lambda: workspace, served, bus),
             lines=Lines(bus),
             codes=ConsoleCodes(lambda: workspace, bus),
+            sounds=RecordingFiles(data / "recordings"),
+            recording_tokens=RecordingTokens(lambda: workspace),
             agents=lambda: stored,
             widgets=lambda: widgets,
             agents_changed=served.refresh,

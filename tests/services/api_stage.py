@@ -15,7 +15,9 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
 from offhook.services.api import Parts, serve_api
+from offhook.services.recording_files import RecordingFiles
 from offhook.services.store import Keys, Replies, StoredAgents, Widgets
+from offhook.services.tokens import RecordingTokens, Workspace
 from offhook.services.webhooks import check_webhook_url
 
 KEY = {"Authorization": "Bearer sk_main"}
@@ -138,6 +140,11 @@ def no_agents() -> StoredAgents:
     raise NotImplementedError
 
 
+def no_workspace() -> Workspace:
+    """For servers that nobody asks for links."""
+    raise NotImplementedError
+
+
 def no_widgets() -> Widgets:
     """For servers that nobody asks for widgets."""
     raise NotImplementedError
@@ -161,6 +168,8 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
         "sessions": invited,
         "lines": invited,
         "codes": NoCodes(),
+        "sounds": RecordingFiles(web / "none"),
+        "recording_tokens": RecordingTokens(no_workspace),
         "webhooks": lambda: store.webhooks(),
         "check_webhook_url": partial(check_webhook_url, allowed=()),
     }

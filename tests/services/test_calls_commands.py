@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import anyio
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from postgres import PostgresServer
 from test_replay import CALL, record, short_log, write
 
+from offhook.protocol.call import events as ev
 from offhook.protocol.record import fold_record
 from offhook.services.cli import offhook
 from offhook.services.store import Store, open_store, store_file
@@ -62,6 +64,29 @@ def test_export_to_a_file_and_to_the_terminal(data: Path, tmp_path: Path) -> Non
     assert file.read_text().splitlines()[0].startswith("id,channel,state,")
     assert run(data, "calls", "export", "--agent", "nobody").stdout == ""
     assert run(data, "calls", "export", "--since", "soon").exit_code == 2
+
+
+def test_a_recording_is_copied_to_a_file_or_out(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Covers R5."""
+    key, log = f"{CALL}.ogg", short_log()
+    log[3:3] = [msgspec.structs.replace(log[3], event=ev.RecordingBegan(key=key))]
+    record(data, [msgspec.structs.replace(entry, seq=seq) for seq, entry in enumerate(log, 1)])
+    gone = run(data, "calls", "recording", CALL)
+    assert (gone.exit_code, "The recording is not here" in gone.output) == (1, True)
+    sound, folder = bytes(range(256)) * 300, data / "recordings"
+    folder.mkdir()
+    (folder / key).write_bytes(sound)
+    assert run(data, "calls", "recording", CALL[:8], "--output", "-").stdout_bytes == sound
+    monkeypatch.chdir(tmp_path)
+    assert run(data, "calls", "recording", CALL).stderr == f"Wrote 76,800 bytes to {key}.\n"
+    assert (tmp_path / key).read_bytes() == sound
+    assert run(data, "calls", "recording", CALL, "--output", str(tmp_path / "b.ogg")).exit_code == 0
+    assert (tmp_path / "b.ogg").read_bytes() == sound
+
+
+def test_a_call_without_a_recording_has_nothing_to_copy(data: Path) -> None:
+    record(data, short_log())
+    assert "was not recorded" in run(data, "calls", "recording", CALL).output
 
 
 def test_calls_are_listed_by_what_was_said(data: Path) -> None:

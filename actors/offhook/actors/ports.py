@@ -216,6 +216,8 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     #: Why it is not whole; empty if it is.
     failure: str = ""
+    #: When its first packet came, seconds since the epoch; None: there was none.
+    began_at: float | None = None
 
 
 class Recording(Tap, Protocol):

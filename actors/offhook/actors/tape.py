@@ -58,7 +58,13 @@ class Tape:
         if saved.failure:
             log.error("recording is not whole", extra={"key": self._recording.key, "why": saved.failure})
         self._reporter.report(
-            ev.RecordingSaved(key=self._recording.key, seconds=saved.seconds, size=saved.size, failure=saved.failure)
+            ev.RecordingSaved(
+                key=self._recording.key,
+                seconds=saved.seconds,
+                size=saved.size,
+                failure=saved.failure,
+                began_at=saved.began_at,
+            )
         )
 
 

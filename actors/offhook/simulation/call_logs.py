@@ -78,6 +78,7 @@ def _events(kind: type[ev.Event], call: Call, at: float) -> st.SearchStrategy[Ca
             "seconds": st.floats(0, 1800),
             "size": st.integers(0, 10**8),
             "failure": st.sampled_from(["", "No space left on device"]),
+            "began_at": st.none() | st.just(at - 9.5),
         },
         ev.AudioMeasured: {
             "quality": st.builds(

@@ -321,7 +321,16 @@ async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import Parts, serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.tokens import CallTokens, ConsoleCodes, CurrentWorkspace, Lines, Sessions, mint_token
+    from offhook.services.recording_files import RecordingFiles
+    from offhook.services.tokens import (
+        CallTokens,
+        ConsoleCodes,
+        CurrentWorkspace,
+        Lines,
+        RecordingTokens,
+        Sessions,
+        mint_token,
+    )
     from offhook.web import FOLDER
 
     workspace = CurrentWorkspace(settings.data)
@@ -359,6 +368,8 @@ async def _api(settings: Settings) -> None:
                 sessions=Sessions(workspace, agents, bus),
                 lines=Lines(bus),
                 codes=ConsoleCodes(workspace, bus),
+                sounds=RecordingFiles(recordings_folder(settings.data)),
+                recording_tokens=RecordingTokens(workspace),
                 web_folder=FOLDER,
                 ice_servers=lambda: ice_servers(
                     settings.ice, secret=settings.turn_secret, name=RandomIdentity().new_id(), now=time.time()

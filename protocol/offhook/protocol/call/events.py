@@ -168,6 +168,8 @@ class RecordingSaved(Event, frozen=True):
     size: int
     #: Why it is not whole; empty if it is.
     failure: str = ""
+    #: When its first packet came, seconds since the epoch; None: there was none.
+    began_at: float | None = None
 
 
 class AudioMeasured(Event, frozen=True):

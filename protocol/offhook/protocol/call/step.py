@@ -20,6 +20,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     #: Version of the text the caller has agreed to; empty: nobody was asked.
     consent: str = ""
+    #: Which moment of the call its first sample is, seconds since the epoch.
+    began_at: float | None = None
     #: Length of the sound in seconds; None until it was saved (or for good, when its voice node was killed).
     seconds: float | None = None
     #: Bytes of the file.
@@ -154,10 +156,14 @@ def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
         case ev.MediaFailed(reason=reason) | ev.AgentFailed(reason=reason):
             return msgspec.structs.replace(call, failure=reason)
         case ev.RecordingBegan(key=key, consent=consent):
-            return msgspec.structs.replace(call, recording=Recording(key=key, consent=consent))
+            return msgspec.structs.replace(call, recording=Recording(key=key, consent=consent, began_at=at))
         case ev.RecordingSaved(key=key, seconds=seconds, size=size, failure=failure):
             known = call.recording or Recording(key=key)
-            saved = msgspec.structs.replace(known, key=key, seconds=seconds, size=size, failure=failure)
+            # The voice node knows to the millisecond when the first packet came; we, when we heard of it.
+            began_at = known.began_at if event.began_at is None else event.began_at
+            saved = msgspec.structs.replace(
+                known, key=key, began_at=began_at, seconds=seconds, size=size, failure=failure
+            )
             return msgspec.structs.replace(call, recording=saved)
         case ev.AudioMeasured(quality=quality):
             return msgspec.structs.replace(call, quality=quality)

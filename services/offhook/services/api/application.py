@@ -22,6 +22,7 @@ from offhook.services.api.keys import KeyRing, KeysResource
 from offhook.services.api.openapi import describe
 from offhook.services.api.pages import Pages
 from offhook.services.api.problems import answer_problem
+from offhook.services.api.recordings import Recordings, RecordingTokens, Sounds
 from offhook.services.api.route import Route
 from offhook.services.api.voice import Sessions, Voice
 from offhook.services.api.webhooks import CheckUrl, WebhookKeeper, WebhooksResource
@@ -57,6 +58,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     lines: Lines
     #: What takes the codes of links to the console.
     codes: ConsoleCodes
+    #: Where recordings lie, and what signs links to them.
+    sounds: Sounds
+    recording_tokens: RecordingTokens
     #: Has this process see what was changed in the agents; tells whether a file serves an agent.
     agents_changed: Callable[[], Awaitable[None]]
     agent_from_folder: Callable[[str], bool]
@@ -77,9 +81,13 @@ class Application:
     def __init__(self, parts: Parts) -> None:
         in_thread = Threads(WORKERS)
         ice_servers, path = parts.ice_servers, parts.websocket_path
+        recordings = Recordings(
+            parts.store, parts.sounds, parts.recording_tokens, in_thread, per_minute=parts.rates.address
+        )
         self.routes: list[Route] = [
             *Voice(parts.sessions).routes(),
             *Calls(parts.store, in_thread).routes(),
+            *recordings.routes(),
             *CallExport(parts.store, parts.now, in_thread).routes(),
             *WebhooksResource(parts.webhooks, parts.check_webhook_url, parts.now, in_thread).routes(),
             *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),
@@ -96,6 +104,7 @@ class Application:
             *Pages(parts.web_folder).handlers(),
             *Demo(parts.mint, ice_servers, path, parts.tokens_per_minute).handlers(),
             *ConsoleDoor(parts.codes, parts.keys, in_thread).handlers(),
+            *recordings.handlers(),
             get("/v1/openapi.json", sync_to_thread=False)(self.show_document),
             *dispatch.handlers(self.routes),
         ]

@@ -159,7 +159,12 @@ def checked_origin(origin: str) -> str:
 
 def socket_base(request: AnyRequest) -> str:
     """Where the same host takes WebSockets: ``wss://host``. Raises ``Problem``."""
+    return f"{'wss' if scheme_of(request.scope) == 'https' else 'ws'}://{host_of(request)}"
+
+
+def host_of(request: AnyRequest) -> str:
+    """The host, with its port, that the one who asks has written. Raises ``Problem``."""
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         raise Problem(400, "invalid_request", "The Host header names no host.")
-    return f"{'wss' if scheme_of(request.scope) == 'https' else 'ws'}://{host}"
+    return host

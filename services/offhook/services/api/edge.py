@@ -45,8 +45,10 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = f"req_{secrets.token_hex(12)}"
-        only_head = scope["method"] == "HEAD"
-        scope = {**scope, "offhook.request_id": request_id, "method": "GET" if only_head else scope["method"]}
+        head = scope["method"] == "HEAD"
+        scope = {**scope, "offhook.request_id": request_id, "offhook.head": head}
+        if head:
+            scope["method"] = "GET"
         more = (*HEADERS, (b"x-request-id", request_id.encode()))
 
         async def send_on(message: Any) -> None:
@@ -56,7 +58,7 @@ class Edge:
                 if b"cache-control" not in names:
                     added.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": [*message["headers"], *added]}
-            elif message["type"] == "http.response.body" and only_head:
+            elif message["type"] == "http.response.body" and head:
                 message = {**message, "body": b""}
             await send(message)
 
@@ -72,6 +74,11 @@ def client_of(scope: Mapping[str, Any]) -> str:
     forwarded = _forwarded(scope, b"x-forwarded-for")
     # The last address is the one our own proxy has seen; what stands before it came from the client.
     return forwarded.rpartition(",")[2].strip() if forwarded else address
+
+
+def only_head(scope: Mapping[str, Any]) -> bool:
+    """Whether nobody wants to see the body (HEAD)."""
+    return bool(scope["offhook.head"])
 
 
 def scheme_of(scope: Mapping[str, Any]) -> str:

@@ -83,6 +83,16 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
                 "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
             }
         )
+    if route.in_parts:
+        parameters.append(
+            {
+                "name": "Range",
+                "in": "header",
+                "required": False,
+                "description": "Asks for a part, for example `bytes=0-65535` (RFC 9110 14.2).",
+                "schema": {"type": "string"},
+            }
+        )
     operation: dict[str, Any] = {
         "operationId": f"{route.tag}_{getattr(route.handle, '__name__', route.method)}".replace("-", "_"),
         "tags": [route.tag],
@@ -90,7 +100,11 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
         "description": f"{handler}\n\nNeeds the scope `{route.scope}`"
         + (", or a publishable key and a page of one of its domains." if route.from_pages else "."),
         "parameters": parameters,
-        "responses": {str(route.status): _given(route), **_PROBLEMS},
+        "responses": {
+            str(route.status): _given(route),
+            **({"206": {**_given(route), "description": "The part that was asked for."}} if route.in_parts else {}),
+            **_PROBLEMS,
+        },
     }
     if route.body is not None:
         schema = {"$ref": _REFERENCE.format(name=route.body.__name__)}

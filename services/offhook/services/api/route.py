@@ -59,6 +59,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     #: Media types of an answer that the handler streams (a ``Stream``), instead of ``gives``.
     streams: tuple[str, ...] = ()
+    #: True: a part of that stream can be asked for (``Range``).
+    in_parts: bool = False
     #: True: a publishable key may ask too, from a page of one of its domains.
     from_pages: bool = False
 

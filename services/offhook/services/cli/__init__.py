@@ -17,6 +17,7 @@ from offhook.services.cli.history import calls
 from offhook.services.cli.keeping import export, keep, rebuild
 from offhook.services.cli.keys import keys
 from offhook.services.cli.opening import open_page
+from offhook.services.cli.recording import recording
 from offhook.services.cli.replay import dead, replay
 from offhook.services.cli.run import run
 from offhook.services.cli.simulate import simulate
@@ -44,7 +45,7 @@ def offhook() -> None:
 
 for command in (up, run, token, keys, calls, open_page, replay, dead, agents, webhooks, doctor, simulate):
     offhook.add_command(command)
-for command in (export, rebuild, keep):
+for command in (export, rebuild, keep, recording):
     calls.add_command(command)
 
 

@@ -76,8 +76,9 @@ class FileRecording:
         self._stream = OggStream(secrets.randbits(32))
         self._descriptor: int | None = None
         self._closed = False
-        #: When the first packet came.
+        #: When the first packet came, by ``clock`` and by the wall's.
         self._began: float | None = None
+        self._began_at: float | None = None
         self._samples = 0
         self._size = 0
         self._lost = 0
@@ -96,7 +97,7 @@ class FileRecording:
     async def finish(self) -> Recorded:
         """Write what is left and close the file. Never raises."""
         await anyio.to_thread.run_sync(partial(self.write, last=True), limiter=self._thread, abandon_on_cancel=True)
-        return Recorded(seconds=self._samples / RATE, size=self._size, failure=self._trouble())
+        return Recorded(seconds=self._samples / RATE, size=self._size, failure=self._trouble(), began_at=self._began_at)
 
     def _put(self, side: Side, timestamp: int, payload: bytes) -> None:
         if len(self._waiting) < MAX_WAITING:
@@ -133,7 +134,8 @@ class FileRecording:
     def _place(self) -> None:
         for _ in range(len(self._waiting)):
             side, at, timestamp, payload = self._waiting.popleft()
-            self._began = at if self._began is None else self._began
+            if self._began is None:
+                self._began, self._began_at = at, time.time() - (self._clock() - at)
             try:
                 packet = parse(payload)
             except BadPacket:

@@ -9,6 +9,7 @@ from offhook.services.tokens.grants import (
     verify_console_code,
     verify_token,
 )
+from offhook.services.tokens.recordings import RecordingTokens
 from offhook.services.tokens.sessions import CallTokens, Lines, Sessions
 from offhook.services.tokens.workspace import (
     CurrentWorkspace,
@@ -27,6 +28,7 @@ __all__ = [
     "CurrentWorkspace",
     "Grant",
     "Lines",
+    "RecordingTokens",
     "Sessions",
     "SigningKey",
     "Workspace",

@@ -24,6 +24,8 @@ AUDIENCE = "offhook:call"
 JOIN_AUDIENCE = "offhook:session"
 #: Of a code that opens the console once.
 CONSOLE_AUDIENCE = "offhook:console"
+#: Of a link to the recording of one call.
+RECORDING_AUDIENCE = "offhook:recording"
 ALGORITHM = "HS256"
 #: Longest token, characters.
 MAX_TOKEN = 4096
@@ -71,17 +73,7 @@ def mint_token(
 
     Raises ``ValueError`` when ``origin`` is no web origin.
     """
-    issued = time.time() if now is None else now
-    key = workspace.signing_keys[0]
-    claims: dict[str, Any] = {
-        "iss": ISSUER,
-        "aud": AUDIENCE,
-        "sub": workspace.id,
-        "agent": agent,
-        "iat": int(issued),
-        "exp": int(issued + ttl),
-        "jti": str(uuid.uuid4()),
-    }
+    claims: dict[str, Any] = {"agent": agent}
     if origin is not None:
         claims["origin"] = normal_origin(origin)
         if claims["origin"] is None:
@@ -93,8 +85,8 @@ def mint_token(
     if drafts:
         claims["drafts"] = True
     if session is not None:
-        claims |= {"aud": JOIN_AUDIENCE, "session": session}
-    return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
+        claims["session"] = session
+    return _sign(workspace, AUDIENCE if session is None else JOIN_AUDIENCE, ttl=ttl, now=now, **claims)
 
 
 def verify_token(
@@ -135,17 +127,7 @@ def verify_token(
 
 def mint_console_code(workspace: Workspace, *, ttl: float = 120.0, now: float | None = None) -> str:
     """A code that opens the console of the workspace once, within ``ttl`` seconds from ``now`` (epoch seconds)."""
-    issued = time.time() if now is None else now
-    key = workspace.signing_keys[0]
-    claims: dict[str, Any] = {
-        "iss": ISSUER,
-        "aud": CONSOLE_AUDIENCE,
-        "sub": workspace.id,
-        "iat": int(issued),
-        "exp": int(issued + ttl),
-        "jti": str(uuid.uuid4()),
-    }
-    return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
+    return _sign(workspace, CONSOLE_AUDIENCE, ttl=ttl, now=now)
 
 
 def verify_console_code(workspace: Workspace, code: str, *, now: float | None = None) -> tuple[str, float]:
@@ -159,6 +141,35 @@ def verify_console_code(workspace: Workspace, code: str, *, now: float | None = 
     if not _is_name(claims["jti"]):
         raise _refusal(Reason.TOKEN_INVALID)
     return str(claims["jti"]), expires_at
+
+
+def mint_recording_token(workspace: Workspace, call: str, *, ttl: float, now: float) -> str:
+    """A token for the recording of ``call`` that counts for ``ttl`` seconds from ``now``, as often as one likes."""
+    return _sign(workspace, RECORDING_AUDIENCE, ttl=ttl, now=now, call=call)
+
+
+def verify_recording_token(workspace: Workspace, token: str, *, now: float) -> str:
+    """The call whose recording ``token`` opens at ``now``. Raises ``Refusal`` with a ``token_*`` reason."""
+    claims = _signed_claims(workspace, token)
+    _check_parties(workspace, claims, RECORDING_AUDIENCE)
+    _check_times(claims, now)
+    if not _is_name(claims.get("call")):
+        raise _refusal(Reason.TOKEN_INVALID)
+    return str(claims["call"])
+
+
+def _sign(workspace: Workspace, audience: str, *, ttl: float, now: float | None, **more: Any) -> str:
+    issued = time.time() if now is None else now
+    key = workspace.signing_keys[0]
+    claims: dict[str, Any] = {
+        "iss": ISSUER,
+        "aud": audience,
+        "sub": workspace.id,
+        "iat": int(issued),
+        "exp": int(issued + ttl),
+        "jti": str(uuid.uuid4()),
+    }
+    return jwt.encode(claims | more, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
 def _signed_claims(workspace: Workspace, token: str) -> dict[str, Any]:
