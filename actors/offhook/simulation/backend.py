@@ -13,13 +13,15 @@ from typing import Any, Self
 
 import anyio
 import sniffio
-from anyio import TaskInfo
-from anyio._core import _eventloop
+from anyio import TaskInfo, lowlevel
+from anyio._core import _eventloop, _synchronization, _tasks, _testing
 from anyio._core._tasks import TaskHandle
 from anyio.abc import AsyncBackend, TaskGroup, TaskStatus
 
 from offhook.simulation.loop import PARK, Cancelled, Group, Loop, Scope, Task, running
 
+#: Modules of anyio that ask which loop runs.
+_ASKING = (_eventloop, _synchronization, _tasks, _testing, lowlevel)
 #: What ``sniffio`` calls the loop.
 NAME = "offhook-simulation"
 
@@ -77,6 +79,33 @@ class Event(anyio.Event):
     def statistics(self) -> anyio.EventStatistics:
         """See anyio."""
         return anyio.EventStatistics(tasks_waiting=len(self._waiting))
+
+
+class Nap:
+    """Sleep of one task that anybody can end: what an event in a scope with a deadline is, for less."""
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+
+    async def until(self, deadline: float) -> None:
+        """Sleep; ``deadline`` is a time of the loop."""
+        loop = running()
+        self._task = task = loop.task
+        task.check()
+        if deadline != math.inf:
+            loop.set_timer(deadline, task)
+        task.parked = {}
+        try:
+            await PARK
+        finally:
+            self._task = None
+
+    def end(self) -> None:
+        """Wake the task if it sleeps."""
+        task, self._task = self._task, None
+        if task is not None and task.parked is not None:
+            task.timer = 0
+            task.loop.wake(task)
 
 
 class Lock(anyio.Lock):
@@ -334,19 +363,27 @@ def _refuse_the_rest() -> None:
 
 
 _refuse_the_rest()
-_eventloop.loaded_backends[NAME] = VirtualBackend  # type: ignore[type-abstract]
+_BACKEND: type[AsyncBackend] = VirtualBackend  # type: ignore[type-abstract]
+_eventloop.loaded_backends[NAME] = _BACKEND
 
 
 @contextmanager
 def _named() -> Generator[None]:
     """What asks which loop runs, is told ours; anyio asks at every turn, and gets a shorter answer."""
     before, sniffio.thread_local.name = sniffio.thread_local.name, NAME
-    asked, _eventloop.current_async_library = _eventloop.current_async_library, lambda: NAME
+    asked = _eventloop.get_async_backend
+
+    def answer(name: str | None = None) -> type[AsyncBackend]:
+        return _BACKEND if name is None else asked(name)
+
+    for module in _ASKING:
+        module.get_async_backend = answer  # type: ignore[attr-defined]
     try:
         yield
     finally:
         sniffio.thread_local.name = before
-        _eventloop.current_async_library = asked
+        for module in _ASKING:
+            module.get_async_backend = asked  # type: ignore[attr-defined]
 
 
 def run(scenario: Callable[[], Awaitable[None]], *, seed: int) -> None:

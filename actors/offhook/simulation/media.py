@@ -21,8 +21,9 @@ from offhook.actors.ports import PeerConnected, PeerEvent, PeerLost, Tap
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.sdp import check_answer, check_offer
 from offhook.protocol.speech import EAR_FRAME, MOUTH_FRAME
+from offhook.simulation.backend import Nap
 from offhook.simulation.scheduler import NODE, is_held
-from offhook.simulation.speech import HANGOVER, is_sound, words_in
+from offhook.simulation.speech import HANGOVER, is_sound, sounds_in, words_in
 
 _SILENCE = bytes(EAR_FRAME)
 FRAME = 0.02
@@ -150,14 +151,14 @@ class Handset:
             self._said.set()
         return frame
 
-    def hear(self, frame: bytes | None) -> None:
-        """What the loudspeaker plays now."""
-        if frame is None or not is_sound(frame):
-            self._voice_until = 0.0
+    def hear(self, frames: bytes | None, now: float) -> None:
+        """What the loudspeaker plays until ``now``, one frame or more; None is silence."""
+        sounds = sounds_in(frames, MOUTH_FRAME) if frames is not None else b""
+        self._voice_until = now + 2 * BUNCH * FRAME if sounds and sounds[-1] else 0.0
+        if frames is None or not any(sounds):
             return
-        self._voice_until = anyio.current_time() + 2 * BUNCH * FRAME
         self.on_voice()
-        if words := list(words_in(frame, MOUTH_FRAME)):
+        if words := list(words_in(frames, MOUTH_FRAME)):
             self.words.extend(words)
             self._heard.set()
 
@@ -180,7 +181,7 @@ class SimulatedPeer:
         #: Frames since the caller's last sound, and since the caller went missing.
         self._quiet = HANGOVER
         self._missing = 0
-        self._woken = anyio.Event()
+        self._nap = Nap()
         self._node = NODE.get()
         self.candidates: list[AddCandidate] = []
 
@@ -241,14 +242,12 @@ class SimulatedPeer:
         with self._link.watched(self._wake):
             while True:
                 self._catch_up()
-                self._woken = anyio.Event()
-                with anyio.CancelScope(deadline=self._began + self._next_frame() * FRAME):
-                    await self._woken.wait()
+                await self._nap.until(self._began + self._next_frame() * FRAME)
 
     def _wake(self) -> None:
         if self._handset is not None and not is_held(self._node):
             self._catch_up()
-            self._woken.set()
+            self._nap.end()
 
     def _next_frame(self) -> float:
         """Number of the frame at which something is to happen."""
@@ -273,46 +272,56 @@ class SimulatedPeer:
         """Send and receive the frames that are due."""
         handset = self._handset
         assert handset is not None
-        due = math.floor((anyio.current_time() - self._began) / FRAME + 1e-6)
+        now = anyio.current_time()
+        due = math.floor((now - self._began) / FRAME + 1e-6)
         if due - self._frames > 2 * BUNCH and handset.present and (handset.speaks or self._link.sending):
             # The process was stopped. What it should have sent meanwhile is sent now, what came is lost.
             self._frames = due - 1
+        if self._frames < due:
+            handset.on_hold = self._holding
         while self._frames < due:
-            if handset.present and not handset.speaks and self._quiet >= HANGOVER and not self._link.sending:
-                # Nothing but silence.
-                self._frames, self._missing = due, self._came_back()
-                handset.on_hold = self._holding
-                handset.hear(None)
+            if not handset.present:
+                self._miss(due - self._frames)
+                self._frames = due
                 return
-            self._frames += 1
-            self._exchange(handset)
+            if handset.speaks or self._quiet < HANGOVER:
+                self._frames += 1
+                self._exchange(handset, now)
+                continue
+            # The caller is silent: many frames are like one.
+            self._missing = self._came_back()
+            waiting = 0 if self._holding or self._echo else self._link.sending
+            count = min(waiting, due - self._frames) if waiting else due - self._frames
+            self._frames += count
+            handset.hear(self._link.take_all(count) if waiting else None, now)
+
+    def _miss(self, frames: int) -> None:
+        """The network of the caller was gone so long."""
+        if waiting := self._link.sending:
+            self._link.take_all(min(frames, waiting))
+        before, self._missing = self._missing, self._missing + frames
+        if before < round(WATCHDOG / FRAME) <= self._missing:
+            self._news.put(PeerLost())
 
     def _came_back(self) -> int:
         if self._missing >= round(WATCHDOG / FRAME):
             self._news.put(PeerConnected())
         return 0
 
-    def _exchange(self, handset: Handset) -> None:
+    def _exchange(self, handset: Handset, now: float) -> None:
         """The next 20 ms of both directions."""
-        handset.on_hold = self._holding
-        if not handset.present:
-            self._link.take()
-            self._missing += 1
-            if self._missing == round(WATCHDOG / FRAME):
-                self._news.put(PeerLost())
-            return
         self._missing = self._came_back()
         said = handset.next_frame()
         self._quiet = 0 if is_sound(said) else self._quiet + 1
         if self._echo:
-            handset.hear(said.ljust(MOUTH_FRAME, b"\0"))
+            handset.hear(said.ljust(MOUTH_FRAME, b"\0"), now)
         elif self._holding:
-            handset.hear(None)
+            handset.hear(None, now)
         else:
             if self._quiet <= HANGOVER:
                 # Silence after that says nothing new to the agent.
                 self._link.hear(said)
-            handset.hear(self._link.take())
+            handset.hear(self._link.take(), now)
 
     def close(self) -> None:
         """End: from now on nothing passes."""
@@ -320,7 +329,7 @@ class SimulatedPeer:
             self._catch_up()
             if self._handset.wake == self._wake:
                 self._handset.wake = lambda: None
-            self._handset.hear(None)
+            self._handset.hear(None, anyio.current_time())
             self._handset = None
 
 

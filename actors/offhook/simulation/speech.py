@@ -67,6 +67,11 @@ def is_mumbled(pcm: bytes, size: int) -> bool:
     return any(pcm[start] == _MUMBLE for start in range(0, len(pcm), size))
 
 
+def sounds_in(pcm: bytes, size: int) -> bytes:
+    """A byte for each frame of ``size`` bytes in ``pcm``: 0 for silence."""
+    return pcm[::size]
+
+
 def is_sound(frame: bytes) -> bool:
     """True unless the frame is silence."""
     return frame[0] != 0
