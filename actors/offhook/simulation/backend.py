@@ -18,7 +18,8 @@ from anyio._core import _eventloop, _synchronization, _tasks, _testing
 from anyio._core._tasks import TaskHandle
 from anyio.abc import AsyncBackend, TaskGroup, TaskStatus
 
-from offhook.simulation.loop import PARK, Cancelled, Group, Loop, Scope, Task, running
+from offhook.simulation.loop import Loop, running
+from offhook.simulation.tasks import PARK, Cancelled, Group, Scope, Task
 
 #: Modules of anyio that ask which loop runs.
 _ASKING = (_eventloop, _synchronization, _tasks, _testing, lowlevel)
@@ -306,7 +307,7 @@ class VirtualBackend(AsyncBackend):
     @classmethod
     def create_cancel_scope(cls, *, deadline: float = math.inf, shield: bool = False) -> Scope:
         """See anyio."""
-        return Scope(deadline=deadline, shield=shield)
+        return Scope(running(), deadline=deadline, shield=shield)
 
     @classmethod
     def current_effective_deadline(cls) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 from anyio.abc import TaskGroup
 
 from offhook.simulation import backend
-from offhook.simulation.loop import NODE, Deadlock, Loop, running
+from offhook.simulation.loop import Deadlock, Loop, running
+from offhook.simulation.tasks import NODE
 
 __all__ = ["NODE", "Deadlock", "holds", "is_held", "run", "start_in"]
 
