@@ -2,6 +2,8 @@
 # The REST API with curl alone. Set KEY to a secret key, and OFFHOOK to the server if it is not this machine's:
 #
 #   KEY=$(offhook keys create --kind secret --name script | tail -n 1) bash docs/examples/api.sh
+#
+# Set ERASE to the id of a call that may go for good, to see that, too.
 set -euo pipefail
 
 OFFHOOK=${OFFHOOK:-http://localhost:8080}
@@ -43,6 +45,15 @@ call=$(field id <<<"${calls#*\"calls\":}")
 if [ -n "$call" ]; then
     echo "# One call, with its states and its transcript"
     api GET "/v1/calls/$call"
+fi
+
+echo "# All calls of the last hour with their transcripts: a line of JSON for each; format=csv for a spreadsheet"
+api GET "/v1/calls/export?format=jsonl&since=$(($(date +%s) - 3600))"
+
+if [ -n "${ERASE:-}" ]; then
+    echo "# A call erased: its record is gone now, its log and its recording within a minute, as done_at of the report tells"
+    api DELETE "/v1/calls/$ERASE"
+    api GET "/v1/erasures/$ERASE"
 fi
 
 echo "# Nobody can call the agent any more"

@@ -73,6 +73,29 @@ async def test_calls_are_exported_whole_page_after_page(stage: Stage) -> None:
     assert "theirs" not in (await stage.ask("GET", "/v1/calls/export")).text
 
 
+async def test_calls_are_found_by_their_metadata(stage: Stage) -> None:
+    """Covers R2."""
+    stage.store.project_all(
+        [*log_of("gold", metadata={"plan": "gold", "to[x]": "a&b"}), *log_of("tin", metadata={"plan": "tin"})]
+    )
+    for path in ("/v1/calls", "/v1/calls/export"):
+        both = await stage.ask("GET", path, params={"metadata[plan]": "gold", "metadata[to[x]]": "a&b", "agent": "a"})
+        assert '"gold"' in both.text and '"tin"' not in both.text
+        none = await stage.ask("GET", path, params={"metadata[plan]": "tin", "metadata[to[x]]": "a&b"})
+        assert '"tin"' not in none.text
+    for wrong, named in (
+        ("metadata[plan]=tin&metadata[plan]=gold", "metadata[plan]"),
+        ("metadata=gold&metadata[plan]=gold", "metadata[plan]"),
+        ("metadata=gold", "metadata"),
+        ("metadata[]=gold", "metadata"),
+        (f"metadata[plan]={'x' * 2049}", "metadata"),
+        ("limit[plan]=1", "limit"),
+        ("plan[x]=1", "plan"),
+    ):
+        answer = await stage.ask("GET", f"/v1/calls?{wrong}")
+        assert check_problem(answer, 400, "invalid_field")["parameters"] == [named]
+
+
 async def test_a_call_is_erased_and_the_report_says_what_of(stage: Stage) -> None:
     report = await stage.ask("DELETE", "/v1/calls/007")
     assert report.status_code == 202

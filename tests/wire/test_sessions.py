@@ -127,17 +127,24 @@ async def test_the_example_with_curl_alone(stage: Stage, key: str) -> None:
     async with over_the_session_protocol(stage, key) as client:
         await client.hang_up()
     await stage.ended(client.session)
-    environment = os.environ | {"KEY": key, "OFFHOOK": f"http://127.0.0.1:{stage.port}", "AGENT": "clerk"}
+    server = f"http://127.0.0.1:{stage.port}"
+    environment = os.environ | {"KEY": key, "OFFHOOK": server, "AGENT": "clerk", "ERASE": client.session}
     script = Path(__file__).parents[2] / "docs/examples/api.sh"
     done = await anyio.run_process(["bash", str(script)], env=environment, check=False)
     said = done.stdout.decode()
     assert done.returncode == 0, said + done.stderr.decode()
-    answers = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
-    assert [min(answer) for answer in answers] == [
-        "active_calls", "agent", "changed_at", "session_id", "calls", "agent", "created_at",
-    ]  # fmt: skip
-    assert (answers[1]["state"], answers[2]["live"]) == ("draft", 1)
-    assert answers[5]["id"] == client.session and answers[6]["revoked_at"] is not None
+    shown = {}
+    for part in said.split("# ")[1:]:
+        title, *lines = part.splitlines()
+        shown[title.split(",")[0].split(":")[0]] = [json.loads(line) for line in lines if line]
+    workspace, agent, session, calls, call, exported, erased, _, key_left = shown.values()
+    assert workspace[0]["id"] == call[0]["workspace"]
+    assert (agent[0]["state"], agent[1]["live"]) == ("draft", 1)
+    assert session[0]["session_id"] != client.session == calls[0]["calls"][0]["id"] == call[0]["id"]
+    assert call[0] in exported and call[0]["transcript"]
+    assert [report["call"] for report in erased] == [client.session] * 2
+    assert (await rest(stage, "GET", f"/v1/calls/{client.session}", key))[0] == 404
+    assert key_left[0]["revoked_at"] is not None
 
 
 @FACES

@@ -9,10 +9,12 @@ from offhook.protocol.call import CallState, EndReason
 from offhook.protocol.record import CallFilter, CallPage, CallRecord
 from offhook.services.api.access import Threads
 from offhook.services.api.problems import Problem
-from offhook.services.api.route import Ask, Nothing, Route
+from offhook.services.api.route import Ask, Metadata, Nothing, Route
 
 #: Most calls on one page of the history.
 MAX_PAGE = 200
+#: Most entries of metadata that a query names.
+MAX_FACTS = 8
 
 
 class CallHistory(Protocol):
@@ -37,6 +39,8 @@ class CallFilters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     until: Annotated[float, msgspec.Meta(ge=0, le=1e12)] | None = None
     #: Ended calls in whose transcript words begin with each of these.
     text: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    #: Calls whose metadata has each of these names with this value: ``metadata[plan]=gold``.
+    metadata: Annotated[Metadata, msgspec.Meta(max_length=MAX_FACTS)] | None = None
 
 
 #: Fields of a query that say which calls.

@@ -70,7 +70,7 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
     if route.query is not None:
         schema = components[route.query.__name__]
         parameters += [
-            {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": part}
+            {"name": name, "in": "query", "required": name in schema.get("required", ()), **_written(part)}
             for name, part in schema["properties"].items()
         ]
     if route.method == "POST":
@@ -111,6 +111,14 @@ def _operation(route: Route, components: dict[str, Any]) -> dict[str, Any]:
         required = any(field.required for field in msgspec.structs.fields(route.body))
         operation["requestBody"] = {"required": required, "content": {"application/json": {"schema": schema}}}
     return operation
+
+
+def _written(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter; one with entries is written ``name[key]=value``."""
+    for kind in schema.get("anyOf", ()):
+        if kind.get("type") == "object":
+            return {"style": "deepObject", "explode": True, "schema": kind}
+    return {"schema": schema}
 
 
 def _given(route: Route) -> dict[str, Any]:

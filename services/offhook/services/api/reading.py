@@ -14,7 +14,7 @@ from offhook.services.api.route import AnyRequest
 T = TypeVar("T")
 
 #: Where msgspec says that it found the fault, and which field it means.
-_PLACE = re.compile(r" - at `(?:key in )?\$(.*?)`\Z", re.DOTALL)
+_PLACE = re.compile(r" - at (?:`key` in )?`\$(.*?)`\Z", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _FIELD = re.compile(r"(?:unknown|required) field `(.*)`\Z", re.DOTALL)
 #: Headers that decide something: given twice, it is not clear what they say.
@@ -29,12 +29,16 @@ def check_headers(request: AnyRequest) -> None:
 
 
 def read_query(request: AnyRequest, kind: type[T]) -> T:
-    """The query as ``kind``. Raises ``Problem``; its ``parameters`` name the culprit."""
-    values: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        if name in values:
+    """The query as ``kind``; ``a[b]=c`` is an entry of the dict ``a``. Raises ``Problem`` that names the culprit."""
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.items():
+        whole, bracket, key = name.partition("[")
+        entry = bool(bracket) and key.endswith("]")
+        place = values.setdefault(whole, {}) if entry else values
+        key = clean(key[:-1]) if entry else name
+        if not isinstance(place, dict) or key in place:
             raise _wrong_parameter(name, "is given more than once.")
-        values[name] = clean(value)
+        place[key] = clean(value)
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:

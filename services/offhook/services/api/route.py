@@ -5,14 +5,19 @@ differ.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from litestar import Request
 
 from offhook.protocol.keys import Key, Scope
+from offhook.protocol.signal.fields import MAX_ID, MAX_TEXT
 
 AnyRequest = Request[Any, Any, Any]
+
+#: A name in variables or metadata, and the metadata of a call.
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
+Metadata = dict[Name, Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]]
 
 Q = TypeVar("Q")
 B = TypeVar("B")

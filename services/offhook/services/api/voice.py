@@ -6,15 +6,13 @@ import msgspec
 
 from offhook.protocol.errors import Reason
 from offhook.protocol.join import JOIN_PATH
-from offhook.protocol.signal.fields import MAX_ENTRIES, MAX_ID, MAX_TEXT
+from offhook.protocol.signal.fields import MAX_ENTRIES, MAX_TEXT
 from offhook.services.api.call_tokens import AgentId, Origin, Version, checked_origin, default_version, socket_base
 from offhook.services.api.problems import Problem
-from offhook.services.api.route import Ask, Nothing, Route
+from offhook.services.api.route import Ask, Metadata, Name, Nothing, Route
 
 #: Seconds in which the page must have joined.
 TTL = 300.0
-
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID)]
 
 
 class Sessions(Protocol):
@@ -45,9 +43,7 @@ class StartRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: What the agent knows of the visitor; it reaches its prompt and its flow.
     context: Annotated[dict[Name, Any], msgspec.Meta(max_length=MAX_ENTRIES)] = {}
     #: What goes on the record of the call.
-    metadata: Annotated[
-        dict[Name, Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]], msgspec.Meta(max_length=MAX_ENTRIES)
-    ] = {}
+    metadata: Annotated[Metadata, msgspec.Meta(max_length=MAX_ENTRIES)] = {}
     #: The page that will join, for example ``https://example.com``; left out: any.
     origin: Origin | None = None
     #: The version that serves, published or not: its number, ``draft`` for the newest one, or ``sandbox``. Left out:
