@@ -50,6 +50,7 @@ async def main(options: tuple[str, ...]) -> int:
         )
         parts = Parts(
             store=store,
+            read_log=bus.read_log,
             webhooks=store.webhooks,
             check_webhook_url=partial(check_webhook_url, allowed=()),
             keys=lambda: keys,

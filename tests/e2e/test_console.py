@@ -1,5 +1,7 @@
 """The console in Chromium, in front of the real product (Build 10): covers R1, R2 and the console's part of X3."""
 
+import csv
+import io
 import json
 import re
 import threading
@@ -9,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 from page_stage import OpenPage
@@ -17,10 +20,14 @@ from product import Product
 from test_page_for_everybody import WEAK_TEXT
 
 import offhook.services.agents
+from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
+from offhook.protocol.messages import encode
+from offhook.services.bus import open_bus
 from offhook.services.store import open_keys, open_store, tell_webhooks
 from offhook.services.tokens import mint_console_code, open_workspace
+from offhook.services.up import bus_address
 
 #: Texts that would run, or leave their place, if anything took them for markup (bad input, 3.5).
 PAYLOADS = (
@@ -42,8 +49,8 @@ def call_id(number: int) -> str:
     return f"c0000000-0000-4000-8000-{number:012}"
 
 
-def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...], **offered: str) -> None:
-    """Put a call into the product's records, as its log would have brought it there."""
+def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...], **offered: str) -> list[LogEntry]:
+    """Put a call into the product's records, as its log would have brought it there; returns the log."""
     at = BEGAN + 100 * number
     facts = {"agent": "front-desk", "version": "1", "mode": "end-to-end"} | offered
     workspace = open_workspace(product.folder / "data").id
@@ -58,10 +65,24 @@ def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...]
         events.append((2 * line + 1.5, ev.Said(line=line, role=role, text=text, began=began, ended=began + 1.5)))
     events += [(60.0, ev.CallerHungUp()), (60.1, ev.AgentStopped()), (60.2, ev.MediaClosed())]
     store = open_store(product.folder / "data" / "offhook.db")
-    for seq, (after, event) in enumerate(events, 1):
-        entry = LogEntry(call=call_id(number), seq=seq, at=at + after, owner=1, event=event)
+    log = [
+        LogEntry(call=call_id(number), seq=seq, at=at + after, owner=1, event=event)
+        for seq, (after, event) in enumerate(events, 1)
+    ]
+    for entry in log:
         store.project(entry, listener=tell_webhooks)
     store.close()
+    return log
+
+
+async def keep_log(product: Product, log: list[LogEntry]) -> None:
+    """Put the log of a call on the product's bus."""
+    url = bus_address(product.folder / "data")
+    assert url is not None
+    async with open_bus(url, name="test") as bus:
+        last = 0
+        for entry in log:
+            last = await bus.append(subjects.log(entry.call), encode(entry), last=last)
 
 
 def erase(product: Product, number: int) -> None:
@@ -75,7 +96,7 @@ def erase(product: Product, number: int) -> None:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product with three calls of its own."""
     running = Product(tmp_path_factory.mktemp("console"), "--webhook-allow", "127.0.0.1")
-    write_call(running, 1, TALK, caller="Ann")
+    anyio.run(keep_log, running, write_call(running, 1, TALK, caller="Ann"), backend="trio")
     write_call(running, 2, tuple(("caller", text) for text in PAYLOADS), agent=PAYLOADS[1], caller=PAYLOADS[0])
     write_call(running, 3, (), agent="sales", caller="Bob")
     yield running
@@ -164,8 +185,16 @@ def test_calls_are_listed_filtered_and_come_by_themselves(house: Product, enter:
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("Ann")
     assert "text=opening" in page.url
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export CSV").click()
+    found = list(csv.DictReader(io.StringIO(saved.value.path().read_text(), newline="")))
+    assert [row["id"] for row in found] == [call_id(1)] and saved.value.suggested_filename.endswith(".csv")
     page.go_back()
     expect(rows).to_have_count(3)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Export JSON lines").click()
+    lines = [json.loads(line) for line in saved.value.path().read_text().splitlines()]
+    assert [line["caller"] for line in lines] == ["Bob", PAYLOADS[0], "Ann"]
     page.get_by_label("Agent").fill("nobody")
     page.keyboard.press("Enter")
     expect(page.locator(".empty")).to_have_text("No call fits these filters.")
@@ -186,7 +215,14 @@ def test_one_call_with_everything_it_has(enter: Any) -> None:
     expect(page.locator(".states .pill")).to_have_text(states)
     widths = page.locator(".bar-of-states rect").evaluate_all("all => all.map((r) => Number(r.getAttribute('width')))")
     assert max(widths) == widths[2] and 940 < sum(widths) <= 1000
-    page.locator("summary").click()
+    page.get_by_text("Event log").click()
+    events = page.locator(".log-of-events tbody tr")
+    expect(events).to_have_count(10)
+    expect(events.first).to_contain_text('"sdp":"(left out)"')
+    expect(events.nth(5)).to_contain_text(TALK[1][1])
+    expect(events.last).to_contain_text("MediaClosed")
+    assert page.evaluate(WEAK_TEXT) == []
+    page.get_by_text("Record as JSON").click()
     assert json.loads(page.locator("pre").inner_text())["id"] == call_id(1)
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download JSON").click()
@@ -197,6 +233,8 @@ def test_one_call_with_everything_it_has(enter: Any) -> None:
 
 def test_what_callers_say_stays_text(enter: Any) -> None:
     page = enter(f"calls/{call_id(2)}")
+    page.get_by_text("Event log").click()
+    expect(page.locator("details[open] [role=status]")).to_contain_text("The log of this call is gone")
     expect(page.locator(".said")).to_have_count(len(PAYLOADS))
     shown = page.locator(".said").evaluate_all("all => all.map((said) => said.textContent)")
     assert shown == list(PAYLOADS)

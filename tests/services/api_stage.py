@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx2
 
-from offhook.actors.ports import AgentNotFound, Profile
+from offhook.actors.ports import AgentNotFound, Profile, Stored
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
@@ -150,6 +150,11 @@ def no_widgets() -> Widgets:
     raise NotImplementedError
 
 
+async def no_log(subject: str) -> list[Stored]:
+    """Logs that are gone."""
+    return []
+
+
 async def nothing_changed() -> None:
     """Nobody serves what is stored."""
 
@@ -158,6 +163,7 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
     """What a server needs."""
     invited = Invited()
     given: dict[str, Any] = {
+        "read_log": no_log,
         "keys": FixedKeys,
         "answers": no_answers,
         "agents": no_agents,

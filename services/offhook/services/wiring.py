@@ -356,6 +356,7 @@ async def _api(settings: Settings) -> None:
             demo = agents.profile("front-desk" if "front-desk" in agents.ids() else agents.ids()[0])
             parts = Parts(
                 store=history,
+                read_log=bus.read_log,
                 webhooks=history.webhooks,
                 check_webhook_url=check_url,
                 keys=keys,

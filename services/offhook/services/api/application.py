@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from offhook.services.api.access import Access, Rates, Threads
 from offhook.services.api.agents import AgentsResource, AgentStore
+from offhook.services.api.call_events import CallEvents, ReadLog
 from offhook.services.api.call_export import CallArchive, CallExport
 from offhook.services.api.call_tokens import CallTokens, CallTokensResource, IceServers
 from offhook.services.api.calls import CallHistory, Calls
@@ -41,6 +42,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What the resources need."""
 
     store: CallStore
+    #: Reads the log of a call.
+    read_log: ReadLog
     webhooks: Callable[[], WebhookKeeper]
     #: Checks where the URL of a webhook leads.
     check_webhook_url: CheckUrl
@@ -88,6 +91,7 @@ class Application:
             *Voice(parts.sessions).routes(),
             *Calls(parts.store, in_thread).routes(),
             *recordings.routes(),
+            *CallEvents(parts.store, parts.read_log, in_thread).routes(),
             *CallExport(parts.store, parts.now, in_thread).routes(),
             *WebhooksResource(parts.webhooks, parts.check_webhook_url, parts.now, in_thread).routes(),
             *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),

@@ -1,9 +1,11 @@
 // @ts-check
 /** One call: who and when, its states, what was said, what came of it. */
+import { eventLog } from "./call_events.js";
 import { pill } from "./calls.js";
 import { openDialog } from "./dialog.js";
 import { make, refill } from "./dom.js";
 import { clock, exactMoment, moment, span } from "./format.js";
+import { saveFile } from "./save.js";
 import { fill, wordFor } from "./texts.js";
 import { timeline } from "./timeline.js";
 
@@ -42,7 +44,7 @@ export function showCall(stage, id) {
     if (text === before && record.state === "ended") return;
     if (!before) {
       const details = make("details", { class: "card" }, make("summary", { text: texts.call.raw }), raw);
-      const main = make("div", { class: "column" }, parts.states.card, parts.transcript.card, details);
+      const main = make("div", { class: "column" }, parts.states.card, parts.transcript.card, eventLog(stage, id), details);
       const side = make("div", { class: "column side" }, parts.facts.card, parts.numbers.card, parts.quality.card, parts.analysis.card);
       refill(place, back, parts.head, make("div", { class: "columns" }, main, side));
     }
@@ -97,7 +99,9 @@ function head(record, stage) {
     copy.textContent = texts.call.copied;
   });
   const save = make("button", { class: "plain", text: texts.call.download, attributes: { type: "button" } });
-  save.addEventListener("click", () => download(`${record.id}.json`, JSON.stringify(record, null, 2), "application/json"));
+  save.addEventListener("click", () => {
+    saveFile(`${record.id}.json`, new Blob([JSON.stringify(record, null, 2)], { type: "application/json" }));
+  });
   const erase = make("button", { class: "plain danger", text: texts.call.erase, attributes: { type: "button" } });
   erase.addEventListener("click", () => askErase(record, stage));
   erase.hidden = record.state !== "ended";
@@ -132,19 +136,6 @@ function askErase(record, { api, texts, say, explain }) {
       say(texts.call.erased);
     },
   });
-}
-
-/**
- * Hand a text to the visitor as a file.
- *
- * @param {string} name
- * @param {string} text
- * @param {string} type
- */
-function download(name, text, type) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
-  make("a", { attributes: { href: address, download: name } }).click();
-  URL.revokeObjectURL(address);
 }
 
 /** @param {[string, string | Node | null | undefined][]} rows those without a value are left out */

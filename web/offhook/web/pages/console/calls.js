@@ -2,6 +2,7 @@
 /** The list of calls: filters in the address, pages by cursor, up to date by itself. */
 import { choice, field, make, refill } from "./dom.js";
 import { clock, shortMoment } from "./format.js";
+import { saveFile } from "./save.js";
 import { fill, wordFor } from "./texts.js";
 
 /** Milliseconds between two looks at what is new. */
@@ -31,7 +32,8 @@ export function showCalls(stage) {
   );
   const box = make("div", { class: "card wide" }, table, nothing);
   more.hidden = table.hidden = true;
-  refill(place, make("h1", { text: words.title }), filters(stage), box, make("div", { class: "row" }, foot, more));
+  const head = make("div", { class: "row spread" }, make("h1", { text: words.title }), exports(stage));
+  refill(place, head, filters(stage), box, make("div", { class: "row" }, foot, more));
 
   /** @type {Map<string, Call>} */
   const known = new Map();
@@ -168,6 +170,32 @@ function cells(call, texts) {
  */
 export function pill(state, texts) {
   return make("span", { class: "pill", text: wordFor(texts.states, state), data: { state } });
+}
+
+/**
+ * Buttons that save all calls which pass the filters.
+ *
+ * @param {import("./page.js").Stage} stage
+ */
+function exports(stage) {
+  const words = stage.texts.list;
+  const buttons = Object.entries(words.formats).map(([format, name]) => {
+    const button = make("button", { class: "plain", text: fill(words.export, { format: name }), attributes: { type: "button" } });
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      stage.say(words.exporting);
+      try {
+        const answer = await stage.api.fetch("/v1/calls/export", { ...query(stage.query), format }, stage.signal);
+        saveFile(`offhook-calls-${new Date().toISOString().slice(0, 10)}.${format}`, await answer.blob());
+        stage.say(words.exported);
+      } catch (thrown) {
+        stage.fail(thrown);
+      }
+      button.disabled = false;
+    });
+    return button;
+  });
+  return make("div", { class: "row" }, ...buttons);
 }
 
 /** The address's filters as the API takes them. @param {URLSearchParams} parameters */

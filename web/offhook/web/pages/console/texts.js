@@ -59,6 +59,10 @@ const en = {
     stale: "Not up to date: {why}",
     unknownCaller: "unknown",
     open: "Call of {time}",
+    export: "Export {format}",
+    formats: { csv: "CSV", jsonl: "JSON lines" },
+    exporting: "The calls are being exported.",
+    exported: "The calls are saved as a file.",
   },
   states: {
     created: "Created",
@@ -140,6 +144,13 @@ const en = {
     eraseTitle: "Erase this call?",
     eraseLead: "Its record, log, recording and analysis are deleted within a minute. This cannot be undone.",
     erased: "The call is erased.",
+  },
+  events: {
+    title: "Event log",
+    caption: "What happened in this call, oldest first",
+    columns: { seq: "No.", at: "After", event: "Event", data: "What is known of it" },
+    hint: "Everything that made this call what it is, oldest first. Session descriptions are left out.",
+    gone: "The log of this call is gone: logs are kept for as long as offhook up --keep-logs says.",
   },
   agent: {
     title: "Agents",
