@@ -19,7 +19,8 @@ from offhook.protocol.call import LogEntry
 from offhook.protocol.call.events import Offered
 from offhook.services.cli import checks
 from offhook.services.settings import Address, Settings, data_folder, node_name, parse_address, signal_ready
-from offhook.services.store import open_store, store_file
+from offhook.services.store import open_store, open_stored_agents, store_file
+from offhook.services.tokens import open_workspace, verify_token
 from offhook.services.up import hold_data_folder, unused_port
 
 COMMANDS = [
@@ -36,14 +37,19 @@ COMMANDS = [
     "calls export",
     "calls rebuild",
     "calls keep",
+    "widgets",
+    "widgets create",
+    "widgets update",
     "webhooks",
     "webhooks create",
+    "webhooks change",
     "webhooks replay",
     "replay",
     "dead",
     "agents",
     "agents check",
     "doctor",
+    "completion",
 ]
 CLI = [sys.executable, "-P", "-m", "offhook.services.cli"]
 
@@ -124,6 +130,8 @@ def test_help_needs_nothing_heavy() -> None:
         (["token"], "Missing option '--agent'"),
         (["token", "--agent", "nobody"], "There is no agent 'nobody'. Agents here: front-desk."),
         (["token", "--agent", "front-desk", "--ttl", "0"], "0 is not in the range"),
+        (["token", "--agent", "front-desk", "--version", "7"], "The agent 'front-desk' has no version '7'; see"),
+        (["completion", "tcsh"], "'tcsh' is not one of 'bash', 'zsh', 'fish'"),
         (["agents", "check"], "Missing argument 'FILE...'"),
         (["calls", "--limit", "many"], "'many' is not a valid integer"),
     ],
@@ -153,6 +161,41 @@ def test_the_token_stands_alone_on_the_last_line(home: dict[str, str], tmp_path:
     token = done.stdout.splitlines()[-1]
     assert token.count(".") == 2 and " " not in token
     assert done.returncode == 0
+
+
+def test_a_token_for_a_draft_and_for_previews(home: dict[str, str], tmp_path: Path) -> None:
+    """Covers G8: what REST gives is given here, too."""
+    data = tmp_path / "data"
+    workspace = open_workspace(data)
+    agents = open_stored_agents(store_file(data))
+    agents.create(workspace.id, 'id = "parrot"\nname = "Parrot"\n[brain]\nkind = "echo"\n')
+    agents.close()
+    for options, version, drafts in (
+        (("--version", "1"), "1", False),
+        (("--version", "draft"), "draft", False),
+        (("--preview",), "draft", True),
+        (("--preview", "--version", "1"), "1", True),
+    ):
+        done = offhook(home, "token", "--agent", "parrot", *options, "--data", str(data))
+        grant = verify_token(workspace, done.stdout.splitlines()[-1])
+        assert (grant.agent, grant.version, grant.drafts) == ("parrot", version, drafts)
+    done = offhook(home, "token", "--agent", "parrot", "--data", str(data))
+    assert "is not published; publish it, or name a version: --version draft" in complaint(done, 2)
+    done = offhook(home, "token", "--agent", "parrot", "--version", "2", "--data", str(data))
+    assert complaint(done, 2) == "The agent 'parrot' has no version '2'; see offhook agents list."
+
+
+def test_bash_completes_commands_and_values(home: dict[str, str]) -> None:
+    """As a shell does it: load what the command prints, then press Tab."""
+    script = """
+        eval "$(offhook completion bash)"
+        COMP_WORDS=($1); COMP_CWORD=$2; _offhook_completion offhook; echo "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}:{home['PATH']}"
+    for words, at, completed in (("offhook wid", 1, "widgets"), ("offhook token --age", 2, "--agent --agents")):
+        command = ["bash", "-c", script, "bash", words, str(at)]
+        done = subprocess.run(command, env=home | {"PATH": path}, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == completed.split(), done
 
 
 def test_no_calls_yet(home: dict[str, str]) -> None:

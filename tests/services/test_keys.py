@@ -1,6 +1,5 @@
 """Keys (R1): made once, kept as a hash, bound to domains, rotated, revoked."""
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -249,25 +248,6 @@ class CommandLine:
 @pytest.fixture
 def offhook(capsys: pytest.CaptureFixture[str]) -> CommandLine:
     return CommandLine(capsys)
-
-
-def test_keys_on_the_command_line(tmp_path: Path, offhook: CommandLine) -> None:
-    """Covers R1: the contract of ``offhook keys create``."""
-    data = ("--data", str(tmp_path))
-    made = json.loads(offhook("keys", "create", "--kind", "secret", "--name", "backend", *data, "--json"))
-    assert made["key"].startswith("sk_live_") and made["scopes"] == ["*"]
-    listed = [json.loads(line) for line in offhook("keys", "list", *data, "--json").splitlines()]
-    assert [key["name"] for key in listed] == ["backend", "first key"]
-    assert made["key"] not in offhook("keys", "list", *data)
-    rotated = json.loads(offhook("keys", "rotate", made["id"], "--overlap", "0", *data, "--json"))
-    offhook("keys", "revoke", rotated["id"], *data)
-    keys = open_keys(tmp_path / "offhook.db")
-    assert keys.find(made["key"]) is None and keys.find(rotated["key"]) is None
-    keys.close()
-    page = offhook("keys", "create", "--kind", "publishable", "--name", "site", "--domain", "example.com", *data)
-    assert page.splitlines()[-1].startswith("pk_live_")
-    assert "Name the domains" in offhook("keys", "create", "--kind", "publishable", "--name", "x", *data, code=2)
-    assert "no key with this id" in offhook("keys", "revoke", "key_x", *data, code=1)
 
 
 def test_the_first_secret_key_of_a_data_folder_is_in_the_list(tmp_path: Path, offhook: CommandLine) -> None:

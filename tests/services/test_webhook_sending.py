@@ -12,7 +12,6 @@ from typing import Any
 import anyio
 import msgspec
 import pytest
-from click.testing import CliRunner, Result
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -30,8 +29,7 @@ from offhook.protocol.webhooks import (
     parse_networks,
     verify,
 )
-from offhook.services.cli import offhook
-from offhook.services.store import Store, open_store, store_file, tell_webhooks
+from offhook.services.store import Store, open_store, tell_webhooks
 from offhook.services.webhooks import check_webhook_url, run_webhooks, send
 
 pytestmark = pytest.mark.anyio
@@ -382,36 +380,3 @@ async def test_a_message_comes_again_with_the_same_id_until_it_comes_through(sto
         assert len(received.headers["webhook-signature"].split()) == len(secrets)
         for one in secrets:
             verify(one.secret, received.headers, received.body, now=float(received.headers["webhook-timestamp"]))
-
-
-# ── the command line ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def run(data: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(offhook, [*arguments, "--data", str(data)], env={"COLUMNS": "120"})
-
-
-def test_webhooks_on_the_command_line(tmp_path: Path) -> None:
-    refused = run(tmp_path, "webhooks", "create", "http://127.0.0.1:9/")
-    assert isinstance(refused.exception, UrlNotAllowed)
-    made = run(tmp_path, "webhooks", "create", "http://127.0.0.1:9/x", "--webhook-allow", "127.0.0.1", "--json")
-    found = msgspec.json.decode(made.output)
-    id_, secret = found["id"], found["secret"]
-    assert secret.startswith("whsec_")
-    listed = run(tmp_path, "webhooks", "list").output
-    assert id_ in listed and secret not in listed + run(tmp_path, "webhooks", "list", "--json").output
-    store = open_store(store_file(tmp_path))
-    keep(store, *log_of("1", workspace=found["workspace"]))
-    store.close()
-    shown = run(tmp_path, "webhooks", "deliveries", id_, "--state", "pending").output
-    assert "call.ended  pending  0 attempts" in shown
-    message = msgspec.json.decode(run(tmp_path, "webhooks", "deliveries", id_, "--json").stdout.splitlines()[0])[
-        "message"
-    ]
-    assert run(tmp_path, "webhooks", "replay", id_, "--message", message).output == "Sending 1 messages again.\n"
-    assert run(tmp_path, "webhooks", "replay", id_).exit_code == 2
-    rotated = msgspec.json.decode(run(tmp_path, "webhooks", "rotate", id_, "--json").output)
-    assert rotated["secret"] not in {secret, ""}
-    assert "enabled" in run(tmp_path, "webhooks", "enable", id_).output
-    assert run(tmp_path, "webhooks", "delete", id_).exit_code == 0
-    assert run(tmp_path, "webhooks", "list").output == "No webhooks.\n"

@@ -130,7 +130,12 @@ class ServedAgents(DocumentAgents):
             return stored.others[version][0]
         if stored is not None and version is None and agent not in self.ids():
             raise AgentNotFound(f"the agent {agent!r} is not published")
-        return super().document(agent, None if version in {DRAFT, SANDBOX} else version)
+        try:
+            return super().document(agent, None if version in {DRAFT, SANDBOX} else version)
+        except AgentNotFound:
+            if stored is None:
+                raise
+            raise AgentNotFound(f"the agent {agent!r} has no version {version!r}") from None
 
     def is_draft(self, agent: str, label: str) -> bool:
         """See ``DocumentAgents``."""

@@ -12,6 +12,7 @@ import rich_click as click
 
 from offhook.protocol.errors import OffhookError
 from offhook.services.cli.agents import agents
+from offhook.services.cli.completion import completion
 from offhook.services.cli.doctor import doctor
 from offhook.services.cli.history import calls
 from offhook.services.cli.keeping import export, keep, rebuild
@@ -24,6 +25,7 @@ from offhook.services.cli.simulate import simulate
 from offhook.services.cli.token import token
 from offhook.services.cli.up import up
 from offhook.services.cli.webhooks import webhooks
+from offhook.services.cli.widgets import widgets
 
 #: Exit codes: something failed; the command was written wrongly; Ctrl-C.
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
@@ -43,7 +45,9 @@ def offhook() -> None:
     """
 
 
-for command in (up, run, token, keys, calls, open_page, replay, dead, agents, webhooks, doctor, simulate):
+for command in (
+    up, run, token, keys, calls, open_page, replay, dead, agents, widgets, webhooks, doctor, completion, simulate
+):  # fmt: skip
     offhook.add_command(command)
 for command in (export, rebuild, keep, recording):
     calls.add_command(command)

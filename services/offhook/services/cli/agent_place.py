@@ -1,20 +1,16 @@
 """Where the ``agents`` commands work: on the data folder of this machine, or on a server over REST."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit
 
 import msgspec
-import rich_click as click
 
 from offhook.protocol.agent.history import AgentText, AgentVersion, Environment, StoredAgent, diff_texts
-from offhook.protocol.errors import OffhookError
-from offhook.services.cli.options import Function, data_option, store_option
+from offhook.services.cli.server import Server, one, open_server
 
-#: Seconds until a server has answered.
-PATIENCE = 30.0
+_AGENTS = "/v1/agents"
 
 
 class Place(Protocol):
@@ -42,18 +38,6 @@ class Place(Protocol):
         """How two versions differ."""
 
 
-def place_options(function: Function) -> Function:
-    """``--server`` and ``--key``, or ``--data`` and ``--store``."""
-    server = click.option(
-        "--server", envvar="OFFHOOK_SERVER", show_envvar=True, metavar="URL",
-        help="Work on this server, such as https://calls.example.org. Default: on the data folder.",
-    )  # fmt: skip
-    key = click.option(
-        "--key", envvar="OFFHOOK_KEY", show_envvar=True, metavar="sk_...", help="Secret key for --server."
-    )
-    return server(key(data_option(store_option(function))))
-
-
 @contextmanager
 def open_place(server: str | None, key: str | None, data: Path, store: str | None) -> Iterator[Place]:
     """The agents that the options name. Raises a usage error where they do not fit together."""
@@ -68,16 +52,8 @@ def open_place(server: str | None, key: str | None, data: Path, store: str | Non
         finally:
             kept.close()
         return
-    if not key:
-        raise click.UsageError("--server needs a secret key: --key sk_... or the variable OFFHOOK_KEY.")
-    if urlsplit(server).scheme not in {"http", "https"} or not urlsplit(server).hostname:
-        raise click.UsageError(f"--server {server!r} is no address, such as https://calls.example.org.")
-    import httpx2
-
-    with httpx2.Client(
-        base_url=server.rstrip("/"), headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE
-    ) as client:
-        yield _Remote(client.request)
+    with open_server(server, key) as opened:
+        yield _Remote(opened)
 
 
 class _Local:
@@ -122,54 +98,33 @@ class _Local:
 
 
 class _Remote:
-    def __init__(self, request: Callable[..., Any]) -> None:
-        self._request = request
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
     def agents(self) -> list[StoredAgent]:
-        found: list[StoredAgent] = []
-        query: dict[str, Any] = {"limit": 200}
-        while True:
-            page = self._ask("GET", "", params=query)
-            found += msgspec.convert(page["agents"], list[StoredAgent])
-            if page["cursor"] is None:
-                return found
-            query["cursor"] = page["cursor"]
+        return msgspec.convert(self._server.every(_AGENTS, "agents"), list[StoredAgent])
 
     def push(self, id_: str, text: str, note: str) -> AgentText:
         body = {"text": text, "note": note}
         known = {agent.id for agent in self.agents()}
-        made = self._ask("PUT", f"/{quote(id_)}", json=body) if id_ in known else self._ask("POST", "", json=body)
-        return msgspec.convert(made, AgentText)
+        method, path = ("PUT", one(_AGENTS, id_)) if id_ in known else ("POST", _AGENTS)
+        return msgspec.convert(self._server.ask(method, path, json=body), AgentText)
 
     def pull(self, id_: str) -> str:
-        return str(self._ask("GET", f"/{quote(id_, safe='')}")["text"])
+        return str(self._server.ask("GET", one(_AGENTS, id_))["text"])
 
     def versions(self, id_: str) -> list[AgentVersion]:
-        page = self._ask("GET", f"/{quote(id_, safe='')}/versions", params={"limit": 200})
+        page = self._server.ask("GET", f"{one(_AGENTS, id_)}/versions", params={"limit": 200})
         return msgspec.convert(page["versions"], list[AgentVersion])
 
     def publish(self, id_: str, version: int | None, environment: Environment) -> StoredAgent:
         body = {"environment": environment} | ({} if version is None else {"version": version})
-        return msgspec.convert(self._ask("POST", f"/{quote(id_, safe='')}/publish", json=body), StoredAgent)
+        return msgspec.convert(self._server.ask("POST", f"{one(_AGENTS, id_)}/publish", json=body), StoredAgent)
 
     def roll_back(self, id_: str, environment: Environment) -> StoredAgent:
         body = {"environment": environment}
-        return msgspec.convert(self._ask("POST", f"/{quote(id_, safe='')}/rollback", json=body), StoredAgent)
+        return msgspec.convert(self._server.ask("POST", f"{one(_AGENTS, id_)}/rollback", json=body), StoredAgent)
 
     def diff(self, id_: str, before: int | None, after: int | None) -> str:
         query = {name: value for name, value in (("before", before), ("after", after)) if value is not None}
-        return str(self._ask("GET", f"/{quote(id_, safe='')}/diff", params=query)["diff"])
-
-    def _ask(self, method: str, path: str, **more: Any) -> Any:
-        import httpx2
-
-        try:
-            answer = self._request(method, f"/v1/agents{path}", **more)
-            found = answer.json()
-        except httpx2.HTTPError as error:
-            raise OffhookError(f"The server cannot be reached: {error}.") from None
-        except ValueError:
-            raise OffhookError("The server's answer is not one of offhook; look at --server.") from None
-        if answer.is_success:
-            return found
-        raise OffhookError(str(found.get("detail", answer.status_code)) if isinstance(found, dict) else "refused")
+        return str(self._server.ask("GET", f"{one(_AGENTS, id_)}/diff", params=query)["diff"])

@@ -6,11 +6,14 @@ from typing import Any, cast
 
 import msgspec
 import rich_click as click
-from rich.table import Table
 
 from offhook.protocol.agent.history import Environment, StoredAgent
-from offhook.services.cli.agent_place import open_place, place_options
+from offhook.services.cli.agent_place import open_place
 from offhook.services.cli.keys import json_option
+from offhook.services.cli.server import place_options
+from offhook.services.cli.tables import table_text
+
+_COLUMNS = ("id", "name", "newest", "live", "sandbox", "changed")
 
 _id = click.argument("agent", metavar="ID")
 _environment = click.option(
@@ -75,9 +78,8 @@ def list_agents(as_json: bool, **where: Any) -> None:
         for agent in found:
             click.echo(msgspec.json.encode(agent))
         return
-    from offhook.services.cli.calls import print_to_text
-
-    click.echo(print_to_text(_table(found)) if found else "There are no agents yet: offhook agents push --help")
+    none = "There are no agents yet: offhook agents push --help"
+    click.echo(table_text(_COLUMNS, map(_row, found)) if found else none)
 
 
 @click.command()
@@ -125,13 +127,10 @@ def _say(agent: StoredAgent, environment: str, *, as_json: bool) -> None:
     click.echo(msgspec.json.encode(agent) if as_json else f"{agent.id}: version {version} serves {environment} now.")
 
 
-def _table(found: list[StoredAgent]) -> Table:
-    table = Table("id", "name", "newest", "live", "sandbox", "changed", box=None)
-    for agent in found:
-        changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(agent.changed_at))
-        live, sandbox = (str(number or "-") for number in (agent.live, agent.sandbox))
-        table.add_row(agent.id, agent.name, str(agent.newest), live, sandbox, changed)
-    return table
+def _row(agent: StoredAgent) -> tuple[str, ...]:
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(agent.changed_at))
+    live, sandbox = (str(number or "-") for number in (agent.live, agent.sandbox))
+    return (agent.id, agent.name, str(agent.newest), live, sandbox, changed)
 
 
 COMMANDS = (push, pull, list_agents, publish, rollback, diff)

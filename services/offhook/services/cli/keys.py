@@ -1,24 +1,20 @@
 """``offhook keys``: the keys of the workspace."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Any, cast
 
 import msgspec
 import rich_click as click
-from rich.table import Table
 
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.keys import SCOPES, Key, KeyKind, KeyMode, KeyUnfit, MadeKey, NewKey, Scope
-from offhook.services.cli.options import data_option, store_option
+from offhook.services.cli.key_place import open_place
+from offhook.services.cli.options import data_option
+from offhook.services.cli.server import place_options
+from offhook.services.cli.tables import table_text
 
-if TYPE_CHECKING:
-    from offhook.services.store import Keys
-
-#: Most keys that are listed.
-_MOST = 1000
+_COLUMNS = ("id", "kind", "name", "ends with", "for", "last used", "state")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 
@@ -33,6 +29,7 @@ def keys() -> None:
     \b
         offhook keys create --kind secret --name backend
         offhook keys create --kind publishable --name site --domain example.com
+        offhook keys list --server https://calls.example.org --key sk_live_...
     """
 
 
@@ -57,8 +54,7 @@ def keys() -> None:
 )
 @click.option("--per-minute", type=click.IntRange(min=1), help="Calls a publishable key starts in a minute at most.")
 @click.option("--per-day", type=click.IntRange(min=1), help="Calls a publishable key starts in a day (UTC) at most.")
-@data_option
-@store_option
+@place_options
 @json_option
 def create(
     kind: str,
@@ -68,9 +64,8 @@ def create(
     domains: tuple[str, ...],
     per_minute: int | None,
     per_day: int | None,
-    data: Path,
-    store: str | None,
     as_json: bool,
+    **where: Any,
 ) -> None:
     """Make a key and print it. It is not shown again: only its hash is kept."""
     wanted = NewKey(
@@ -82,29 +77,26 @@ def create(
         per_minute=per_minute,
         per_day=per_day,
     )
-    with _open(data, store) as (kept, workspace):
+    with open_place(**where) as place:
         try:
-            made = kept.create(workspace, wanted)
+            made = place.create(wanted)
         except KeyUnfit as unfit:
             raise click.UsageError(str(unfit)) from None
     _show_made(made, as_json=as_json)
 
 
 @keys.command(name="list")
-@data_option
-@store_option
+@place_options
 @json_option
-def list_keys(data: Path, store: str | None, as_json: bool) -> None:
+def list_keys(as_json: bool, **where: Any) -> None:
     """Show the keys, newest first; with --json one object a line."""
-    with _open(data, store) as (kept, workspace):
-        found = kept.page(workspace, limit=_MOST)
+    with open_place(**where) as place:
+        found = place.keys()
     if as_json:
         for key in found:
             click.echo(msgspec.json.encode(key))
         return
-    from offhook.services.cli.calls import print_to_text
-
-    click.echo(print_to_text(_table(found)) if found else "There are no keys yet: offhook keys create --help")
+    click.echo(table_text(_COLUMNS, map(_row, found)) if found else "There are no keys yet: offhook keys create --help")
 
 
 @keys.command()
@@ -117,25 +109,23 @@ def list_keys(data: Path, store: str | None, as_json: bool) -> None:
     metavar="SECONDS",
     help="How long the old key counts beside the new one.",
 )
-@data_option
-@store_option
+@place_options
 @json_option
-def rotate(key_id: str, overlap: int, data: Path, store: str | None, as_json: bool) -> None:
+def rotate(key_id: str, overlap: int, as_json: bool, **where: Any) -> None:
     """Make a key like the one with this ID, and let the old one run out."""
-    with _open(data, store) as (kept, workspace):
-        made = kept.rotate(workspace, key_id, overlap=overlap)
+    with open_place(**where) as place:
+        made = place.rotate(key_id, overlap=overlap)
     _show_made(made, as_json=as_json)
 
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@data_option
-@store_option
+@place_options
 @json_option
-def revoke(key_id: str, data: Path, store: str | None, as_json: bool) -> None:
+def revoke(key_id: str, as_json: bool, **where: Any) -> None:
     """Make a key worthless at once."""
-    with _open(data, store) as (kept, workspace):
-        key = kept.revoke(workspace, key_id)
+    with open_place(**where) as place:
+        key = place.revoke(key_id)
     click.echo(msgspec.json.encode(key) if as_json else f"The key {key.name!r} does not count any more.")
 
 
@@ -156,24 +146,6 @@ def rotate_signing(drop_old: bool, data: Path) -> None:
     click.echo("Call tokens are signed with a new key from now on.")
 
 
-@contextmanager
-def _open(data: Path, store: str | None) -> Iterator[tuple["Keys", str]]:
-    """The keys in the database and the workspace of the data folder."""
-    from offhook.services.store import open_keys, store_file
-    from offhook.services.tokens import open_workspace
-
-    try:
-        workspace = open_workspace(data)
-    except OSError as error:
-        raise OffhookError(f"The data folder {data} cannot be used: {error.strerror}.") from None
-    kept = open_keys(store or store_file(data))
-    try:
-        kept.adopt(workspace.id, workspace.secret_key_hash)
-        yield kept, workspace.id
-    finally:
-        kept.close()
-
-
 def _show_made(made: MadeKey, *, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(made))
@@ -181,15 +153,7 @@ def _show_made(made: MadeKey, *, as_json: bool) -> None:
     click.echo(f"Key {made.id} ({made.name}). Copy it now, it is not shown again:\n{made.key}")
 
 
-def _table(found: list[Key]) -> Table:
-    now = time.time()
-    table = Table("id", "kind", "name", "ends with", "for", "last used", "state", box=None)
-    for key in found:
-        state = "revoked" if key.revoked_at else "counts" if key.counts(now) else "run out"
-        used = (
-            "never" if key.last_used_at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(key.last_used_at))
-        )
-        table.add_row(
-            key.id, f"{key.kind} {key.mode}", key.name, key.hint, " ".join(key.domains or key.scopes), used, state
-        )
-    return table
+def _row(key: Key) -> tuple[str, ...]:
+    state = "revoked" if key.revoked_at else "counts" if key.counts(time.time()) else "run out"
+    used = "never" if key.last_used_at is None else time.strftime("%Y-%m-%d %H:%M", time.localtime(key.last_used_at))
+    return (key.id, f"{key.kind} {key.mode}", key.name, key.hint, " ".join(key.domains or key.scopes), used, state)
