@@ -30,7 +30,7 @@ test *arguments: tools
     python tests/provision.py
     just check
     just examples
-    python -m pytest --durations=12 {{ arguments }}
+    python tests/side_by_side.py --durations=12 {{ arguments }}
 
 # Run the examples of docs/simulate.md in a project of their own that installs two wheels.
 examples:

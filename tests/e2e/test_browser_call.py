@@ -57,6 +57,28 @@ PIECE = 35
 PLAY = 5
 #: From this likeness on a sentence was heard as it was said.
 LIKE = 0.75
+#: Part of the sound that the browser may have made up for packets that were late, and every sentence still be clear.
+LITTLE = 0.02
+#: Keeps count in the page of the samples that were made up, and of all.
+COUNT_MADE_UP = """{
+    const Connection = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Connection {
+        constructor(...options) {
+            super(...options);
+            setInterval(async () => {
+                for (const report of (await this.getStats()).values()) {
+                    if (report.type === "inbound-rtp") {
+                        window.samples = {
+                            madeUp: report.concealedSamples + report.insertedSamplesForDeceleration
+                                + report.removedSamplesForAcceleration,
+                            all: report.totalSamplesReceived,
+                        };
+                    }
+                }
+            }, 500);
+        }
+    };
+}"""
 
 
 def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp_path: Path) -> None:
@@ -68,6 +90,7 @@ def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp
             args=[*CHROMIUM, f"--use-file-for-fake-audio-capture={microphone}%noloop"],
         )
         page = browser.new_page()
+        page.add_init_script(COUNT_MADE_UP)
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.goto(product.url)
@@ -77,6 +100,7 @@ def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp
         call = page.evaluate("window.offhookCall.sessionId")
         shown = page.inner_text("#lines")
         heard = recorded_sound(page)
+        samples = page.evaluate("window.samples")
         browser.close()
 
     record = product.record(call)
@@ -99,7 +123,7 @@ def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp
     assert "Goodbye" in agent[4]
     for line in agent:
         assert line in shown
-    _compare(heard, agent)
+    _compare(heard, agent, made_up=samples["madeUp"] / samples["all"])
 
 
 def chromium() -> str:
@@ -222,8 +246,12 @@ def _find(loudness: Samples, wanted: Samples) -> tuple[float, int]:
     return float(best[place]) / len(pieces), place + len(pieces[-1])
 
 
-def _compare(heard: Samples, lines: list[str]) -> None:
-    """Sentences are found in the sound, one after the other; some may be blurred where packets came late."""
+def _compare(heard: Samples, lines: list[str], *, made_up: float) -> None:
+    """Each sentence is found in the sound, one after the other, as it was said.
+
+    Where this machine stood still so often that the browser had to make up more than a ``LITTLE`` of the sound, a third
+    of the sentences will do: the others say how it plays, not what we sent.
+    """
     loudness = _loudness(heard)
     sentences = [sentence for line in lines for sentence in re.split(r"(?<=[.?!]) ", line)]
     found = dict[str, float]()
@@ -233,7 +261,8 @@ def _compare(heard: Samples, lines: list[str]) -> None:
         if found[line] > LIKE:
             loudness = loudness[end - len(wanted) // 2 :]
     clear = [line for line, like in found.items() if like > LIKE]
-    assert len(clear) > len(sentences) / 3, f"too little was heard in the page: {found}"
+    wanted_clear = len(sentences) if made_up < LITTLE else len(sentences) / 3
+    assert len(clear) >= wanted_clear, f"too little was heard in the page, {made_up:.1%} made up: {found}"
 
 
 def test_the_comparison_of_sounds_notices_other_words() -> None:
@@ -242,6 +271,6 @@ def test_the_comparison_of_sounds_notices_other_words() -> None:
     other = "Thank you for calling Riverside Studio. I wish you a very good day and hope to see you soon. Goodbye!"
     spoken, different = anyio.run(_spoken, [line, other])
     silence = np.zeros(MOUTH_RATE)
-    _compare(np.concatenate([silence, spoken, silence]), [line])
+    _compare(np.concatenate([silence, spoken, silence]), [line], made_up=0.0)
     with pytest.raises(AssertionError, match="too little was heard"):
-        _compare(np.concatenate([silence, different, silence]), [line])
+        _compare(np.concatenate([silence, different, silence]), [line], made_up=1.0)

@@ -142,6 +142,8 @@ def test_a_call_finds_the_relay_where_udp_is_blocked(transport: str, blocked: Bl
         page.goto(address)
         page.click("#start")
         wait_until(page, "window.offhookCall && offhookCall.state === 'answered'")
+        # Statistics are a moment behind.
+        wait_until(page, f"({PATH})().then((path) => path.type)")
         path = page.evaluate(PATH)
         page.click("#end")
         wait_until(page, "offhookCall.state === 'ended'")

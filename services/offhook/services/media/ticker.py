@@ -77,7 +77,7 @@ class Ticker:
         for number in range(max(self._set, now - MAX_BEHIND), now + 1):
             frame, index = divmod(number, SLOTS)
             for member in tuple(self._slots[index]):
-                if member.due <= frame:
+                if member.due <= frame and not member.failed.done():
                     self._act(member, frame)
         self._next, self._set = now + 1, -1
         self._wake(loop)
@@ -88,5 +88,4 @@ class Ticker:
             member.due = frame + member.tick(frame)
         except Exception as exc:  # one call's failure, raised where that call lives: the others go on
             member.due = frame + 1
-            if not member.failed.done():
-                member.failed.set_exception(exc)
+            member.failed.set_exception(exc)
