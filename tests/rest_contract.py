@@ -65,6 +65,7 @@ async def main(options: tuple[str, ...]) -> int:
             widgets=lambda: widgets,
             agents_changed=served.refresh,
             agent_from_folder=served.from_folder,
+            agent_files=served.files,
             web_folder=offhook.web.FOLDER,
             rates=FREE,
         )

@@ -410,6 +410,7 @@ def test_versions_are_compared_published_and_rolled_back(house: Product, key: st
     send("POST", "/console-desk/publish", {})
     send("PUT", "/console-desk", {"text": second, "note": "<b>bold</b>"})
     page = enter("agents")
+    expect(page.locator("tr[data-file=front-desk]")).to_contain_text("from a file")
     page.locator("tr[data-id=console-desk] a").click()
     row = page.locator("tr[data-version='2']")
     expect(row).to_contain_text("<b>bold</b>")

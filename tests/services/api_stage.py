@@ -170,6 +170,7 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
         "widgets": no_widgets,
         "agents_changed": nothing_changed,
         "agent_from_folder": lambda agent: False,
+        "agent_files": lambda workspace: (),
         "tokens": Tokens(),
         "sessions": invited,
         "lines": invited,

@@ -11,6 +11,7 @@ from api_stage import parts_for
 from click.testing import CliRunner, Result
 
 import offhook.web
+from offhook.protocol.agent.history import FileAgent
 from offhook.protocol.errors import OffhookError
 from offhook.services.api import serve_api
 from offhook.services.cli import offhook as command
@@ -74,6 +75,20 @@ def test_what_cannot_be_done_is_said(run: Run, tmp_path: Path) -> None:
         failed = run(*arguments).exception
         assert isinstance(failed, OffhookError) and str(failed) == "There is no agent with this id."
     assert "There is no folder" in run("push", str(tmp_path / "nowhere")).output
+
+
+def test_agents_of_a_servers_files_are_listed_and_marked(tmp_path: Path) -> None:
+    agents = open_stored_agents(store_file(tmp_path))
+    files = (FileAgent(id="front-desk", name="Front desk", version="ab12cd34"),)
+    with anyio.from_thread.start_blocking_portal("trio") as portal:
+        parts = parts_for(None, offhook.web.FOLDER, agents=lambda: agents, agent_files=lambda workspace: files)
+        server, port = portal.start_task(partial(serve_api, "127.0.0.1", 0, parts))
+        listing = ["agents", "list", "--server", f"http://127.0.0.1:{port}", "--key", "sk_main"]
+        shown, lines = (CliRunner().invoke(command, [*listing, *more]).output for more in ([], ["--json"]))
+        server.cancel()
+    agents.close()
+    assert "a file" in shown and "ab12cd34" in shown
+    assert json.loads(lines)["from_file"] is True
 
 
 def test_a_server_needs_a_key_and_an_address() -> None:

@@ -11,6 +11,7 @@ from api_stage import KEY, serving_api
 from test_api import check_problem
 
 import offhook.web
+from offhook.protocol.agent.history import FileAgent
 from offhook.services.store import StoredAgents, open_replies, open_stored_agents
 
 pytestmark = pytest.mark.anyio
@@ -119,6 +120,21 @@ async def test_pages_of_agents(api: Api) -> None:
     first = (await api("GET", "?limit=2")).json()
     rest = (await api("GET", f"?cursor={first['cursor']}")).json()
     assert [agent["id"] for agent in first["agents"] + rest["agents"]] == ["p2", "p1", "p0"] and rest["cursor"] is None
+
+
+async def test_agents_of_files_stand_apart_and_are_marked(opened: dict[str, Any]) -> None:
+    """Covers A1: files stay a first-class way, and whoever lists agents sees them."""
+    files = (FileAgent(id="parrot", name="Parrot", version="ab12cd34"),)
+    more: dict[str, Any] = {"agent_files": {"main": files}.get}
+    async with serving_api(None, offhook.web.FOLDER, **opened, **more) as client:
+        api = Api(client)
+        for number in range(2):
+            await api("POST", "", {"text": PARROT.replace("parrot", f"p{number}")})
+        first = (await api("GET", "?limit=1")).json()
+        shown = {"id": "parrot", "name": "Parrot", "version": "ab12cd34", "from_file": True}
+        assert first["files"] == [shown] and [agent["id"] for agent in first["agents"]] == ["p1"]
+        rest = (await api("GET", f"?cursor={first['cursor']}")).json()
+        assert rest["files"] == [] and [agent["id"] for agent in rest["agents"]] == ["p0"]
 
 
 async def test_the_same_save_twice_is_done_once(api: Api) -> None:

@@ -229,3 +229,22 @@ async def test_a_variant_is_the_same_agent_with_other_words(folder: Path, store:
     with pytest.raises(DocumentError) as caught:
         load_agent(wrong.replace("name = 7", 'name = "P"'), file="x")
     assert caught.value.path == "variants.berlin.greeting"
+
+
+async def test_agents_of_files_are_told_apart(folder: Path, store: StoredAgents) -> None:
+    """The demo gives way to what is published under its name; a file gives way to nothing."""
+    demo = read_demo().id
+    save(folder, parrot())
+    store.create("ws", parrot("Kept"))
+    store.publish("ws", "parrot")
+    agents = serving(folder, store)
+    await agents.refresh()
+    assert [(agent.id, agent.name) for agent in agents.files("ws")] == [(demo, read_demo().name), ("parrot", "Parrot")]
+    assert agents.files("ws")[1].version == agents.profile("parrot").version
+    assert agents.files("other") == ()
+    store.create("ws", parrot("Mine", demo))
+    await agents.refresh()
+    assert [agent.id for agent in agents.files("ws")] == [demo, "parrot"]
+    store.publish("ws", demo)
+    await agents.refresh()
+    assert [agent.id for agent in agents.files("ws")] == ["parrot"]

@@ -365,6 +365,7 @@ async def _api(settings: Settings) -> None:
                 widgets=widgets,
                 agents_changed=agents.refresh,
                 agent_from_folder=agents.from_folder,
+                agent_files=agents.files,
                 tokens=CallTokens(workspace, agents),
                 sessions=Sessions(workspace, agents, bus),
                 lines=Lines(bus),

@@ -36,6 +36,16 @@ class StoredAgent(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: float
 
 
+class FileAgent(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent that a file on the server serves, whatever is kept of it: it is changed there, not here."""
+
+    id: str
+    name: str
+    #: The label that stands in the document, or that was made from its text.
+    version: str
+    from_file: Literal[True] = True
+
+
 class AgentVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of an agent. It is never changed."""
 

@@ -17,7 +17,7 @@ import msgspec
 from offhook.actors.document_agents import DocumentAgents, read_document
 from offhook.actors.ports import AgentNotFound, Clock
 from offhook.protocol.agent import AgentDocument, DocumentError
-from offhook.protocol.agent.history import AgentNotStored, AgentText, StoredAgent, VersionNotStored
+from offhook.protocol.agent.history import AgentNotStored, AgentText, FileAgent, StoredAgent, VersionNotStored
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.record import RecordsAway
 from offhook.services.agents.folder import folder_state, read_demo, read_folder
@@ -147,6 +147,17 @@ class ServedAgents(DocumentAgents):
     def from_folder(self, agent: str) -> bool:
         """Whether the folder has a document of this agent, which serves whatever is published in the store."""
         return agent in self._files
+
+    def files(self, workspace: str) -> tuple[FileAgent, ...]:
+        """The agents that are served from files, the demo in the box among them; another workspace has none."""
+        if workspace != self._workspace():
+            return ()
+        stored = {agent for agent, found in self._stored.items() if found.live is not None}
+        found = {self._demo.id: self._demo} if self._demo.id not in stored else {}
+        found |= self._files
+        return tuple(
+            FileAgent(id=id_, name=document.name, version=document.version) for id_, document in sorted(found.items())
+        )
 
     def _has(self, agent: str, version: str | None) -> bool:
         try:

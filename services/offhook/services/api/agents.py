@@ -13,6 +13,7 @@ from offhook.protocol.agent.history import (
     AgentText,
     AgentVersion,
     Environment,
+    FileAgent,
     Publication,
     StoredAgent,
     diff_texts,
@@ -83,6 +84,8 @@ class AgentPage(msgspec.Struct, frozen=True):
 
     agents: tuple[StoredAgent, ...]
     cursor: str | None
+    #: On the first page: agents that files on the server serve, whatever is kept of them. They are changed there.
+    files: tuple[FileAgent, ...] = ()
 
 
 class AgentShownWhole(StoredAgent, frozen=True, kw_only=True):
@@ -166,12 +169,17 @@ class AgentsResource:
         *,
         changed: Callable[[], Awaitable[None]],
         from_folder: Callable[[str], bool],
+        files: Callable[[str], tuple[FileAgent, ...]],
     ) -> None:
-        """``changed`` is awaited after a change that callers can see; ``from_folder`` tells whose files serve."""
+        """``changed`` is awaited after a change that callers can see; ``from_folder`` tells whether a file serves one.
+
+        ``files`` gives all agents of a workspace that files serve.
+        """
         self._store = store
         self._in_thread = in_thread
         self._changed = changed
         self._from_folder = from_folder
+        self._files = files
 
     def routes(self) -> list[Route]:
         """The routes of this resource."""
@@ -220,12 +228,14 @@ class AgentsResource:
         ]  # fmt: skip
 
     async def list(self, ask: Ask[AgentQuery, Nothing]) -> AgentPage:
-        """Agents that are kept here. Those of a folder (``--agents``) are not among them until they are pushed."""
+        """Agents that are kept here and, apart from them, those that files on the server serve (``--agents``)."""
         query = ask.query
+        files = self._files(ask.workspace) if query.cursor is None else ()
         after = None if query.cursor is None else read_cursor(query.cursor)
         found = await self._in_thread(partial(self._store().page, ask.workspace, limit=query.limit + 1, after=after))
         page = tuple(found[: query.limit])
-        return AgentPage(page, encode_cursor(page[-1].created_at, page[-1].id) if len(found) > query.limit else None)
+        more = len(found) > query.limit
+        return AgentPage(page, encode_cursor(page[-1].created_at, page[-1].id) if more else None, files)
 
     async def create(self, ask: Ask[Nothing, AgentRequest]) -> AgentText:
         """An agent in its first version, a draft: nobody can call it until it is published, but previews."""

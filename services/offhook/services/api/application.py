@@ -9,6 +9,7 @@ import msgspec
 from litestar import Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 
+from offhook.protocol.agent.history import FileAgent
 from offhook.services.api.access import Access, Rates, Threads
 from offhook.services.api.agents import AgentsResource, AgentStore
 from offhook.services.api.call_events import CallEvents, ReadLog
@@ -67,6 +68,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     #: Has this process see what was changed in the agents; tells whether a file serves an agent.
     agents_changed: Callable[[], Awaitable[None]]
     agent_from_folder: Callable[[str], bool]
+    #: The agents of a workspace that files serve.
+    agent_files: Callable[[str], tuple[FileAgent, ...]]
     web_folder: Path
     #: Gives the demo's call tokens; None: there is no demo.
     mint: Mint | None = None
@@ -97,7 +100,11 @@ class Application:
             *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),
             *KeysResource(parts.keys, in_thread).routes(),
             *AgentsResource(
-                parts.agents, in_thread, changed=parts.agents_changed, from_folder=parts.agent_from_folder
+                parts.agents,
+                in_thread,
+                changed=parts.agents_changed,
+                from_folder=parts.agent_from_folder,
+                files=parts.agent_files,
             ).routes(),
             *WidgetsResource(parts.widgets, in_thread).routes(),
             *WorkspaceResource(parts.lines).routes(),

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from offhook.protocol.agent.history import AgentText, AgentVersion, Environment, StoredAgent, diff_texts
+from offhook.protocol.agent.history import AgentText, AgentVersion, Environment, FileAgent, StoredAgent, diff_texts
 from offhook.services.cli.server import Server, one, open_server
 
 _AGENTS = "/v1/agents"
@@ -18,6 +18,9 @@ class Place(Protocol):
 
     def agents(self) -> list[StoredAgent]:
         """All agents, those made last first."""
+
+    def files(self) -> list[FileAgent]:
+        """Those that files on a server serve; of a data folder it is not known which folder that is."""
 
     def push(self, id_: str, text: str, note: str) -> AgentText:
         """Save a document as the newest version of its agent, which is made if needed."""
@@ -65,6 +68,9 @@ class _Local:
         found: list[StoredAgent] = self._kept.page(self._workspace, limit=10_000)
         return found
 
+    def files(self) -> list[FileAgent]:
+        return []
+
     def push(self, id_: str, text: str, note: str) -> AgentText:
         known = {agent.id for agent in self.agents()}
         made: AgentText
@@ -103,6 +109,9 @@ class _Remote:
 
     def agents(self) -> list[StoredAgent]:
         return msgspec.convert(self._server.every(_AGENTS, "agents"), list[StoredAgent])
+
+    def files(self) -> list[FileAgent]:
+        return msgspec.convert(self._server.ask("GET", _AGENTS, params={"limit": 1})["files"], list[FileAgent])
 
     def push(self, id_: str, text: str, note: str) -> AgentText:
         body = {"text": text, "note": note}

@@ -7,7 +7,7 @@ from typing import Any, cast
 import msgspec
 import rich_click as click
 
-from offhook.protocol.agent.history import Environment, StoredAgent
+from offhook.protocol.agent.history import Environment, FileAgent, StoredAgent
 from offhook.services.cli.agent_place import open_place
 from offhook.services.cli.keys import json_option
 from offhook.services.cli.server import place_options
@@ -71,15 +71,16 @@ def pull(folder: Path, **where: Any) -> None:
 @place_options
 @json_option
 def list_agents(as_json: bool, **where: Any) -> None:
-    """Show the agents and which version serves; with --json one object a line."""
+    """Show the agents and which version serves, with --server also those of its files; --json: one object a line."""
     with open_place(**where) as place:
-        found = place.agents()
+        found, files = place.agents(), place.files()
     if as_json:
-        for agent in found:
+        for agent in (*found, *files):
             click.echo(msgspec.json.encode(agent))
         return
     none = "There are no agents yet: offhook agents push --help"
-    click.echo(table_text(_COLUMNS, map(_row, found)) if found else none)
+    rows = [*map(_row, found), *map(_file_row, files)]
+    click.echo(table_text(_COLUMNS, rows) if rows else none)
 
 
 @click.command()
@@ -131,6 +132,10 @@ def _row(agent: StoredAgent) -> tuple[str, ...]:
     changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(agent.changed_at))
     live, sandbox = (str(number or "-") for number in (agent.live, agent.sandbox))
     return (agent.id, agent.name, str(agent.newest), live, sandbox, changed)
+
+
+def _file_row(agent: FileAgent) -> tuple[str, ...]:
+    return (agent.id, agent.name, "a file", agent.version, "-", "-")
 
 
 COMMANDS = (push, pull, list_agents, publish, rollback, diff)

@@ -24,7 +24,10 @@ export function showAgents(stage) {
   async function load() {
     try {
       const page = await stage.api.get("/v1/agents", { limit: "50", cursor }, stage.signal);
-      rows.append(...page.agents.map((/** @type {Agent} */ agent) => row(agent, texts)));
+      rows.append(
+        ...page.agents.map((/** @type {Agent} */ agent) => row(agent, texts)),
+        ...page.files.map((/** @type {Agent} */ agent) => fileRow(agent, texts)),
+      );
       cursor = page.cursor || "";
       more.hidden = !cursor;
       empty.hidden = Boolean(rows.children.length);
@@ -54,6 +57,18 @@ function row(agent, texts) {
     make("td", { text: number(agent.sandbox) }),
     make("td", { text: shortMoment(agent.changed_at) }),
   );
+}
+
+/**
+ * An agent that a file on the server serves: nothing can be done with it here.
+ *
+ * @param {Agent} agent
+ * @param {import("./texts.js").Texts} texts
+ */
+function fileRow(agent, texts) {
+  const name = make("td", {}, make("span", { class: "name", text: agent.name }), make("span", { class: "tag", text: texts.agent.file }));
+  const cells = [texts.none, agent.version, texts.none, texts.none].map((text) => make("td", { text }));
+  return make("tr", { data: { file: agent.id } }, name, make("td", {}, make("code", { text: agent.id })), ...cells);
 }
 
 /**

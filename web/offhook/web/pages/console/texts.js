@@ -154,10 +154,11 @@ const en = {
   },
   agent: {
     title: "Agents",
-    lead: "Agents kept with their versions. New calls get the version that is published; calls that run keep theirs.",
+    lead: "Agents kept with their versions, and those that files on the server serve. New calls get the version that is published; calls that run keep theirs.",
     back: "All agents",
     caption: "Agents, those made last first",
-    empty: "No agents are kept here. Those in the server's folder of agents are not in this list.",
+    empty: "There are no agents yet. Push one: offhook agents push DIR",
+    file: "from a file",
     columns: { name: "Name", id: "Id", newest: "Newest", live: "Live", sandbox: "Sandbox", changed: "Changed" },
     versions: "Versions, newest first",
     versionColumns: { number: "Version", state: "State", note: "Note", made: "Made", acts: "Actions" },
