@@ -44,6 +44,15 @@ def hang_up(page: Page) -> None:
     page.close()
 
 
+def recorded_agents(folder: Path) -> Path:
+    """A folder with the agent that comes with offhook; its calls are recorded."""
+    agents = folder / "agents"
+    agents.mkdir()
+    text = (Path(offhook.services.agents.__file__).parent / "front-desk.toml").read_text()
+    (agents / "front-desk.toml").write_text(f"{text}\n[recording]\non = true\n")
+    return agents
+
+
 def keep_agent(product: Product) -> None:
     """An agent in two versions, of which the first is live."""
     key = json.loads(product.run("keys", "create", "--kind", "secret", "--name", "deployment", "--json"))["key"]
@@ -93,8 +102,15 @@ def take(product: Product, browser: Browser) -> None:
     expect(page.locator("tbody tr")).to_have_count(3, timeout=PATIENCE)
     page.screenshot(path=IMAGES / "console-calls.png")
     page.locator("tbody tr", has_not_text="0:0").get_by_role("link").first.click()
-    expect(page.locator(".said").first).to_be_visible()
+    expect(page.locator(".waveform")).to_be_visible()
+    page.locator(".said", has_text="nine").first.click()
+    expect(page.locator(".line[aria-current]")).to_be_visible()
+    # Neither the pointer nor a line that was pressed belongs into the picture.
+    page.mouse.move(0, 0)
+    page.set_viewport_size({**SIZE, "height": 1280})
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=IMAGES / "console-call.png")
+    page.set_viewport_size(SIZE)
     page.get_by_role("link", name="Keys").click()
     expect(page.locator("tbody tr").first).to_be_visible()
     page.screenshot(path=IMAGES / "console-keys.png")
@@ -115,7 +131,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright, receiver() as told:
         folder = Path(name)
         arguments = [*CHROMIUM, f"--use-file-for-fake-audio-capture={speak(folder)}%noloop"]
-        product = Product(folder, "--webhook-allow", "127.0.0.1")
+        product = Product(folder, "--webhook-allow", "127.0.0.1", "--agents", str(recorded_agents(folder)))
         events = ("call.started", "call.answered", "call.ended")
         options = [part for event in events for part in ("--event", event)]
         product.run("webhooks", "create", told, *options, "--webhook-allow", "127.0.0.1")

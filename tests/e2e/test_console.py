@@ -17,6 +17,7 @@ import pytest
 from page_stage import OpenPage
 from playwright.sync_api import Page, expect
 from product import Product
+from sung_recording import BEGINS, SECONDS, sing, sung
 from test_page_for_everybody import WEAK_TEXT
 
 import offhook.services.agents
@@ -49,7 +50,9 @@ def call_id(number: int) -> str:
     return f"c0000000-0000-4000-8000-{number:012}"
 
 
-def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...], **offered: str) -> list[LogEntry]:
+def write_call(
+    product: Product, number: int, lines: tuple[tuple[Any, str], ...], *, recorded: bool = False, **offered: str
+) -> list[LogEntry]:
     """Put a call into the product's records, as its log would have brought it there; returns the log."""
     at = BEGAN + 100 * number
     facts = {"agent": "front-desk", "version": "1", "mode": "end-to-end"} | offered
@@ -64,6 +67,9 @@ def write_call(product: Product, number: int, lines: tuple[tuple[Any, str], ...]
         began = at + 2 * line
         events.append((2 * line + 1.5, ev.Said(line=line, role=role, text=text, began=began, ended=began + 1.5)))
     events += [(60.0, ev.CallerHungUp()), (60.1, ev.AgentStopped()), (60.2, ev.MediaClosed())]
+    if recorded:
+        key, size = sing(product.folder / "data" / "recordings", call_id(number), lines)
+        events.insert(-1, (60.1, ev.RecordingSaved(key=key, seconds=SECONDS, size=size, began_at=at + BEGINS)))
     store = open_store(product.folder / "data" / "offhook.db")
     log = [
         LogEntry(call=call_id(number), seq=seq, at=at + after, owner=1, event=event)
@@ -96,7 +102,7 @@ def erase(product: Product, number: int) -> None:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     """A product with three calls of its own."""
     running = Product(tmp_path_factory.mktemp("console"), "--webhook-allow", "127.0.0.1")
-    anyio.run(keep_log, running, write_call(running, 1, TALK, caller="Ann"), backend="trio")
+    anyio.run(keep_log, running, write_call(running, 1, TALK, recorded=True, caller="Ann"), backend="trio")
     write_call(running, 2, tuple(("caller", text) for text in PAYLOADS), agent=PAYLOADS[1], caller=PAYLOADS[0])
     write_call(running, 3, (), agent="sales", caller="Bob")
     yield running
@@ -217,7 +223,7 @@ def test_one_call_with_everything_it_has(enter: Any) -> None:
     assert max(widths) == widths[2] and 940 < sum(widths) <= 1000
     page.get_by_text("Event log").click()
     events = page.locator(".log-of-events tbody tr")
-    expect(events).to_have_count(10)
+    expect(events).to_have_count(11)
     expect(events.first).to_contain_text('"sdp":"(left out)"')
     expect(events.nth(5)).to_contain_text(TALK[1][1])
     expect(events.last).to_contain_text("MediaClosed")
@@ -229,6 +235,75 @@ def test_one_call_with_everything_it_has(enter: Any) -> None:
     assert json.loads(saved.value.path().read_text())["transcript"][1]["text"] == TALK[1][1]
     page.get_by_role("link", name="All calls").click()
     expect(page.locator("tbody tr")).to_have_count(3)
+
+
+def levels(page: Page, role: str) -> list[float]:
+    """How high the waveform of one side is, bar after bar."""
+    path = page.locator(f".waveform path[data-role={role}]").get_attribute("d")
+    assert path is not None
+    return [abs(float(bar)) for bar in re.findall(r"v(-?[\d.]+)", path)]
+
+
+def test_the_recording_is_drawn_and_plays_in_step_with_the_transcript(enter: Any) -> None:
+    """Covers R2, R5: what is drawn was decoded from the file."""
+    page = enter(f"calls/{call_id(1)}")
+    slider = page.get_by_role("slider", name="Position in the recording")
+    expect(slider).to_have_attribute("aria-valuemax", str(int(SECONDS)))
+    for role in ("caller", "agent"):
+        loud = [number / 300 * SECONDS for number, level in enumerate(levels(page, role)) if level > 20]
+        lines = [sung(line) for line, (by, _) in enumerate(TALK, 1) if by == role]
+        assert all(any(begin - 0.1 < at < end + 0.1 for begin, end in lines) for at in loud)
+        assert all(any(begin < at < end for at in loud) for begin, end in lines)
+    marked, lines = page.locator(".line[aria-current]"), page.locator(".line")
+    expect(marked).to_have_count(0)
+    lines.nth(1).locator(".said").click()
+    expect(slider).to_have_attribute("aria-valuetext", "0:03 of 0:08")
+    expect(marked).to_contain_text(TALK[1][1])
+    box = slider.bounding_box()
+    assert box is not None
+    slider.click(position={"x": box["width"] * 0.15, "y": 10})
+    expect(slider).to_have_attribute("aria-valuenow", "1")
+    expect(marked).to_contain_text(TALK[0][1])
+    slider.focus()
+    for key, place in (("End", "8"), ("ArrowLeft", "3"), ("PageUp", "8"), ("Home", "0"), ("ArrowRight", "5")):
+        page.keyboard.press(key)
+        expect(slider).to_have_attribute("aria-valuenow", place)
+    page.get_by_label("Speed").select_option("2")
+    page.get_by_role("button", name="Go to 0:02 in the recording").focus()
+    page.keyboard.press("Enter")
+    expect(marked).to_contain_text(TALK[1][1])
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(marked).to_contain_text(TALK[2][1])
+    expect(marked).to_have_count(0)
+    expect(slider).to_have_attribute("aria-valuenow", "8")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download audio").click()
+    assert saved.value.path().read_bytes()[:4] == b"OggS"
+
+
+def test_an_audio_element_plays_a_link_without_a_key(house: Product, key: str, enter: Any) -> None:
+    """Covers R5."""
+    asked = f"{house.url}v1/calls/{call_id(1)}/recording-links"
+    link = httpx2.post(asked, headers={"Authorization": f"Bearer {key}"}).json()["url"]
+    page = enter()
+    play = """async (link) => {
+        const audio = Object.assign(new Audio(link), { currentTime: 6.5, playbackRate: 4 });
+        await audio.play();
+        await new Promise((done) => (audio.onended = done));
+        return audio.currentTime;
+    }"""
+    assert page.evaluate(play, link) == pytest.approx(SECONDS, abs=0.1)
+
+
+def test_a_recording_that_is_kept_no_more(house: Product, enter: Any) -> None:
+    write_call(house, 7, TALK, recorded=True)
+    (house.folder / "data" / "recordings" / f"{call_id(7)}.ogg").unlink()
+    page = enter(f"calls/{call_id(7)}", excuse="status of 404")
+    expect(page.get_by_text("The recording is not kept any more.")).to_be_visible()
+    expect(page.locator(".said")).to_have_count(len(TALK))
+    erase(house, 7)
 
 
 def test_what_callers_say_stays_text(enter: Any) -> None:

@@ -45,3 +45,32 @@ def test_chromium_plays_a_recording(browsers: Browsers, tmp_path: Path, whole: b
     (caller_left, agent_left), (caller_right, agent_right) = found["shares"]
     assert caller_left > 0.9 and agent_left < 0.01
     assert agent_right > 0.9 and caller_right < 0.01
+
+
+SEEK = """async (bytes) => {
+    const blob = await (await fetch("data:audio/ogg;base64," + bytes)).blob();
+    const audio = new Audio(URL.createObjectURL(blob));
+    await new Promise((done) => (audio.onloadedmetadata = done));
+    const length = audio.duration;
+    for (const place of [length, 3, length, 0, 5, 7.2]) {
+        audio.currentTime = place;
+        await new Promise((done) => setTimeout(done, 60));
+    }
+    audio.playbackRate = 4;
+    await audio.play();
+    await new Promise((done) => (audio.onended = done));
+    return [length, audio.duration, audio.currentTime];
+}"""
+
+
+def test_going_to_the_end_and_back_loses_no_time(browsers: Browsers, tmp_path: Path) -> None:
+    """Chromium once counted a recording longer whose last page it was sent into."""
+    recording, clock = silent_recording(tmp_path)
+    for begin in range(0, 400, 25):
+        feed(recording, 25, begin=begin, clock=clock)
+        recording.write()
+    recording.write(last=True)
+    page = browsers.get(()).new_page()
+    found = page.evaluate(SEEK, base64.b64encode((tmp_path / "a-call.ogg").read_bytes()).decode())
+    page.close()
+    assert found == [8, 8, 8]

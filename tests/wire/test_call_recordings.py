@@ -109,6 +109,11 @@ async def test_a_recorded_call_plays_and_both_sides_are_on_it(stage: Stage, spea
     assert await likeness(agent, answered, "No. Thank you very much indeed!") < 0.6
     assert await understand(caller, farewell) != QUESTION
 
+    # A line of the transcript is found on the recording by its time.
+    for text, span in ((QUESTION, asked), (ANSWER, answered)):
+        line = next(line for line in record["transcript"] if text in line["text"])
+        assert line["began"] - recording["began_at"] == pytest.approx(span[0], abs=0.5)
+
     shown = stage.run("calls", "show", call)
     assert str(file) in "".join(shown.split())
     erased = stage.run("calls", "erase", call, "--yes")

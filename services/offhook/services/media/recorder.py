@@ -154,6 +154,10 @@ class FileRecording:
             pages.append(self._stream.page([opus_head(pre_skip=PRE_SKIP)], 0, flags=FIRST))
             pages.append(self._stream.page([opus_tags(self._comments)], 0))
         groups = list(fitting(rows))
+        if last and rows:
+            # Players that are sent into the last page of a stream may lose count of the time (FFmpeg, and with it
+            # Chromium), so that it holds one packet.
+            groups = [*fitting(rows[:-1]), rows[-1:]]
         for number, group in enumerate(groups, 1):
             self._samples += len(group) * RATE // 50
             pages.append(self._stream.page(group, self._samples, flags=LAST if last and number == len(groups) else 0))

@@ -5,6 +5,7 @@ import { pill } from "./calls.js";
 import { openDialog } from "./dialog.js";
 import { make, refill } from "./dom.js";
 import { clock, exactMoment, moment, span } from "./format.js";
+import { showPlayer } from "./player.js";
 import { saveFile } from "./save.js";
 import { fill, wordFor } from "./texts.js";
 import { timeline } from "./timeline.js";
@@ -26,6 +27,7 @@ export function showCall(stage, id) {
   const parts = {
     head: make("header", { class: "call-head" }),
     states: section(texts.call.timeline),
+    recording: section(texts.call.recording),
     transcript: section(texts.call.transcript),
     facts: section(texts.call.facts),
     numbers: section(texts.call.numbers),
@@ -37,6 +39,8 @@ export function showCall(stage, id) {
   const waiting = make("p", { class: "quiet", text: texts.loading });
   refill(place, back, waiting);
   let before = "";
+  /** @type {Promise<import("./player.js").Player | null> | undefined} */
+  let player;
 
   /** @param {CallRecord} record */
   function paint(record) {
@@ -44,7 +48,8 @@ export function showCall(stage, id) {
     if (text === before && record.state === "ended") return;
     if (!before) {
       const details = make("details", { class: "card" }, make("summary", { text: texts.call.raw }), raw);
-      const main = make("div", { class: "column" }, parts.states.card, parts.transcript.card, eventLog(stage, id), details);
+      const told = [parts.states.card, parts.recording.card, parts.transcript.card, eventLog(stage, id), details];
+      const main = make("div", { class: "column" }, ...told);
       const side = make("div", { class: "column side" }, parts.facts.card, parts.numbers.card, parts.quality.card, parts.analysis.card);
       refill(place, back, parts.head, make("div", { class: "columns" }, main, side));
     }
@@ -52,6 +57,12 @@ export function showCall(stage, id) {
       refill(parts.head, ...head(record, stage));
       refill(parts.facts.body, facts(record, texts));
       refill(parts.transcript.body, transcript(record, texts));
+      parts.recording.card.hidden = !isRecorded(record);
+      if (isRecorded(record)) {
+        const lines = Array.from(parts.transcript.body.querySelectorAll(".line"));
+        player = player || showPlayer(stage, record, parts.recording.body);
+        player.then((made) => made && made.follow(lines));
+      }
       refill(parts.numbers.body, numbers(record, texts));
       parts.quality.card.hidden = !record.quality;
       refill(parts.quality.body, record.quality && quality(record.quality, texts));
@@ -78,6 +89,11 @@ export function showCall(stage, id) {
     if (open) setTimeout(() => stage.signal.aborted || again(), record.state === "ended" ? REFRESH_ENDED : REFRESH);
   }
   again();
+}
+
+/** Whether there is a recording, finished, that keeps step with the transcript. @param {CallRecord} record */
+function isRecorded(record) {
+  return record.state === "ended" && Boolean(record.recording) && record.recording.began_at !== null;
 }
 
 /** @param {string} title */
@@ -233,14 +249,19 @@ function transcript(record, texts) {
   const words = texts.call;
   if (!record.transcript.length) return make("p", { class: "quiet", text: words.nothingSaid });
   const zero = record.answered_at === null ? record.created_at : record.answered_at;
+  const heard = isRecorded(record);
+  const when = (/** @type {string} */ time) =>
+    heard
+      ? make("button", { class: "when", text: time, attributes: { type: "button", "aria-label": fill(words.goTo, { time }) } })
+      : make("span", { class: "when", text: time });
   return make(
     "ol",
-    { class: "lines" },
+    { class: heard ? "lines heard" : "lines" },
     ...record.transcript.map((/** @type {any} */ line) =>
       make(
         "li",
         { class: "line", data: { role: line.role, line: String(line.line) } },
-        make("span", { class: "when", text: clock(line.began - zero) }),
+        when(clock(line.began - zero)),
         make("span", { class: "who", text: wordFor(words.saidBy, line.role) }),
         make("span", { class: "said", text: line.text }),
         line.interrupted && make("span", { class: "cut", text: words.interrupted }),
