@@ -70,6 +70,15 @@ class Product:
             time.sleep(0.1)
         raise AssertionError(f"the record of {call} is not complete: {record}")
 
+    def records(self) -> list[dict[str, Any]]:
+        """The newest calls as the list shows them, once all of them have ended."""
+        for _ in range(100):
+            records = [json.loads(line) for line in self.run("calls", "--json").splitlines()]
+            if all(record["state"] == "ended" for record in records):
+                return records
+            time.sleep(0.1)
+        raise AssertionError(f"not all records are complete: {records}")
+
     def processes(self) -> dict[str, int]:
         """Process ids of the roles, by name."""
         found = {}
