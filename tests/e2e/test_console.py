@@ -24,7 +24,9 @@ import offhook.services.agents
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
+from offhook.protocol.keys import SCOPES
 from offhook.protocol.messages import encode
+from offhook.protocol.webhooks import WEBHOOK_EVENTS
 from offhook.services.bus import open_bus
 from offhook.services.store import open_keys, open_store, tell_webhooks
 from offhook.services.tokens import mint_console_code, open_workspace
@@ -357,6 +359,8 @@ def test_keys_are_made_rotated_and_revoked(house: Product, enter: Any) -> None:
     page.get_by_role("button", name="New key").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("<b>crm</b>")
+    boxes = dialog.get_by_role("checkbox").evaluate_all("all => all.map((box) => box.value)")
+    assert sorted(boxes) == sorted(set(SCOPES) - {"*"})
     dialog.get_by_label("calls:read").check()
     dialog.get_by_role("button", name="Make the key").click()
     shown = dialog.get_by_label("<b>crm</b>")
@@ -417,6 +421,8 @@ def test_a_webhook_from_its_first_message_to_its_end(house: Product, enter: Any)
     dialog, rows = page.get_by_role("dialog"), page.locator("tbody tr")
     expect(page.locator(".empty")).to_contain_text("Nobody is told of calls yet")
     page.get_by_role("button", name="New webhook").click()
+    boxes = dialog.get_by_role("checkbox").evaluate_all("all => all.map((box) => box.value)")
+    assert tuple(boxes) == WEBHOOK_EVENTS
     dialog.get_by_label("Address").fill("http://169.254.169.254/")
     dialog.get_by_role("button", name="Make the webhook").click()
     expect(dialog.get_by_role("alert")).to_contain_text("does not send to this address")

@@ -93,7 +93,13 @@ def test_webhooks(offhook: CommandLine, where: list[str], tmp_path: Path) -> Non
     told = [json.loads(line) for line in offhook("webhooks", "deliveries", id_, "--json", *where).splitlines()]
     assert [one["call"] for one in told] == ["c2", "c1", "c0"]
     assert offhook("webhooks", "deliveries", id_, "--state", "failed", *where) == "No deliveries.\n"
-    again = offhook("webhooks", "replay", id_, "--message", told[0]["message"], *where)
+    message = told[0]["message"]
+    whole = json.loads(offhook("webhooks", "delivery", id_, message, "--json", *where))
+    assert json.loads(whole["body"])["type"] == "call.ended" and whole["history"] == []
+    read = offhook("webhooks", "delivery", id_, message, *where)
+    assert read.startswith("call.ended of call c2, pending") and '"type": "call.ended"' in read
+    assert "was never to get" in offhook("webhooks", "delivery", id_, "msg_x", *where, code=1)
+    again = offhook("webhooks", "replay", id_, "--message", message, *where)
     assert again == "Sending 1 messages again.\n"
     assert offhook("webhooks", "replay", id_, "--since", "2026-11-20", *where) == "Sending 0 messages again.\n"
     assert "Either --message or --since" in offhook("webhooks", "replay", id_, *where, code=2)

@@ -25,6 +25,7 @@ from offhook.protocol.webhooks import (
     DueMessage,
     UrlNotAllowed,
     WebhookNotFound,
+    WebhookUnfit,
     new_secret,
     parse_networks,
     verify,
@@ -293,6 +294,32 @@ def test_a_webhook_is_disabled_after_three_days_and_can_be_enabled(store: Store)
     gone = outbox.take_due(now=now + 2 * DAY, limit=1)[0]
     ended = outbox.note(gone, Attempt(at=now, took=0.1, status=410, error="http_410"), chance=0.0)
     assert ended is not None and "410" in (ended.notice or "")
+
+
+def test_a_webhook_is_changed_and_its_deliveries_are_told_in_full(store: Store) -> None:
+    hooks, outbox = store.webhooks(), store.outbox()
+    made = hooks.create("main", "https://a.example/", ["call.ended"], now=0.0)
+    keep(store, *log_of("1"))
+    off = hooks.change("main", made.id, url="https://b.example/", events=["call.started"], state="disabled")
+    assert (off.url, off.events, off.state) == ("https://b.example/", ("call.started",), "disabled")
+    assert hooks.change("main", made.id) == hooks.get("main", made.id) == off
+    keep(store, *log_of("2"))
+    assert outbox.take_due(now=9e9, limit=9) == [], "what waits goes on waiting"
+    assert hooks.change("main", made.id, state="enabled", events=[]).events == ()
+    keep(store, *log_of("3"))
+    assert {one.call for one in hooks.deliveries("main", made.id)} == {"1", "3"}
+    due = next(one for one in outbox.take_due(now=9e9, limit=9) if '"call.ended"' in one.body)
+    outbox.note(due, Attempt(at=9e9, took=0.5, status=503, error="http_503"), chance=0.5)
+    told = hooks.delivery("main", made.id, due.message)
+    assert (told.body, told.status, told.took) == (due.body, 503, 0.5)
+    assert told.history == (Attempt(at=9e9, took=0.5, status=503, error="http_503"),)
+    for workspace, message in (("other", due.message), ("main", "msg_x")):
+        with pytest.raises(WebhookNotFound):
+            hooks.delivery(workspace, made.id, message)
+    with pytest.raises(WebhookUnfit):
+        hooks.change("main", made.id, events=["call.end"])
+    with pytest.raises(WebhookNotFound):
+        hooks.change("other", made.id, state="disabled")
 
 
 def test_what_is_being_sent_is_not_given_out_twice(store: Store) -> None:

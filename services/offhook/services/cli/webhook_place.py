@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
-from offhook.protocol.webhooks import Delivery, MadeWebhook, Webhook, parse_networks
+from offhook.protocol.webhooks import Delivery, MadeWebhook, SentDelivery, Webhook, parse_networks
 from offhook.services.cli.server import Server, one, open_server
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Place(Protocol):
 
     def deliveries(self, id_: str, *, state: str | None, limit: int) -> list[Delivery]:
         """What it was told, newest first."""
+
+    def delivery(self, id_: str, message: str) -> SentDelivery:
+        """One message on its way to it."""
 
     def replay(self, id_: str, *, message: str | None, since: float | None) -> int:
         """Send one message again, or all since a time that were given up; how many."""
@@ -103,6 +106,9 @@ class _Local:
     def deliveries(self, id_: str, *, state: str | None, limit: int) -> list[Delivery]:
         return self._kept.deliveries(self._workspace, id_, state=state, limit=limit)
 
+    def delivery(self, id_: str, message: str) -> SentDelivery:
+        return self._kept.delivery(self._workspace, id_, message)
+
     def replay(self, id_: str, *, message: str | None, since: float | None) -> int:
         return self._kept.replay(self._workspace, id_, message=message, since=since, now=time.time())
 
@@ -151,6 +157,10 @@ class _Remote:
         query = {} if state is None else {"state": state}
         found = self._server.every(f"{one(_WEBHOOKS, id_)}/deliveries", "deliveries", most=limit, **query)
         return msgspec.convert(found, list[Delivery])
+
+    def delivery(self, id_: str, message: str) -> SentDelivery:
+        path = one(f"{one(_WEBHOOKS, id_)}/deliveries", message)
+        return msgspec.convert(self._server.ask("GET", path), SentDelivery)
 
     def replay(self, id_: str, *, message: str | None, since: float | None) -> int:
         body = {"since": since} if message is None else {"message": message}

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import rich_click as click
 
-from offhook.protocol.webhooks import WEBHOOK_EVENTS, Delivery, MadeWebhook, Webhook
+from offhook.protocol.webhooks import WEBHOOK_EVENTS, Attempt, Delivery, MadeWebhook, Webhook
 from offhook.services.cli.options import webhook_allow_option
 from offhook.services.cli.rendering import plain, say_ago
 from offhook.services.cli.server import place_options
@@ -136,6 +136,28 @@ def deliveries(id_: str, state: str | None, limit: int, as_json: bool, **where: 
 
 @webhooks.command()
 @_id
+@click.argument("message", metavar="MESSAGE")
+@place_options
+@_json
+def delivery(id_: str, message: str, as_json: bool, **where: Any) -> None:
+    """Show one message to a webhook: every attempt, and the body that is sent.
+
+    
+        offhook webhooks delivery wh_... msg_...
+    """
+    with open_place(**where) as place:
+        found = place.delivery(id_, message)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        return
+    attempts = table_text(("attempt", "took", "answer"), map(_attempt_row, found.history))
+    click.echo(f"{found.event} of call {plain(found.call)}, {found.state}\n{attempts}\n")
+    for line in msgspec.json.format(found.body.encode(), indent=2).decode().splitlines():
+        click.echo(plain(line))
+
+
+@webhooks.command()
+@_id
 @click.option("--message", metavar="MESSAGE", help="This message, whether it came through or not.")
 @click.option("--since", metavar="TIME", help="All since then that were given up, such as 2026-11-20.")
 @place_options
@@ -196,6 +218,14 @@ def _row(one: Webhook) -> tuple[str, ...]:
 
 def _delivery_row(one: Delivery) -> tuple[str, ...]:
     now = time.time()
-    answer = one.error or ("" if one.status is None else f"answered {one.status}")
+    answer = _answer(one)
     due = f"in {max(0.0, one.next_at - now):.0f} s" if one.state == "pending" else ""
     return (one.message, one.event, say_ago(one.at, now), one.state, str(one.attempts), answer, due)
+
+
+def _attempt_row(one: Attempt) -> tuple[str, ...]:
+    return (time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.at)), f"{one.took:.2f} s", _answer(one))
+
+
+def _answer(one: Attempt | Delivery) -> str:
+    return one.error or ("" if one.status is None else f"answered {one.status}")
