@@ -53,9 +53,9 @@ def log_of(number: int, dice: random.Random) -> list[LogEntry]:
     call, at = str(uuid.UUID(int=dice.getrandbits(128), version=4)), BEGIN + 300.0 * number
     lines = [dice.choice(COMMON) for _ in range(5)] + [f"my number is word{dice.randrange(RARE)}"]
     offer = ev.Offered(
-        agent=dice.choice(AGENTS), version="1", workspace="main", sdp=SDP, mode="traditional",
-        channel=dice.choice(["web", "web", "web", "chat"]), metadata={"plan": dice.choice(["tin", "gold"]),
-        "customer": str(dice.randrange(10_000))}, variables={"name": "Ada"},
+        agent=dice.choice(AGENTS), version="1", workspace="main" if number % 100 else "small", sdp=SDP,
+        mode="traditional", channel=dice.choice(["web", "web", "web", "chat"]), variables={"name": "Ada"},
+        metadata={"plan": dice.choice(["tin", "gold"]), "customer": str(dice.randrange(10_000))},
     )  # fmt: skip
     happened: list[ev.CallEvent] = [offer, ev.MediaPrepared(sdp=SDP, node="voice-1"), ev.MediaConnected()]
     happened.append(ev.AgentAnswered())
@@ -64,7 +64,7 @@ def log_of(number: int, dice: random.Random) -> list[LogEntry]:
         happened.append(ev.Said(role=speaker, text=words, line=line, began=at + line, ended=at + line + 1))
         happened.append(ev.FloorPassed(floor="listening" if line % 2 else "speaking"))
     lost = dice.random() < 0.02
-    happened[-2:] = [ev.CallerHungUp(), ev.AgentStopped(), ev.MediaClosed()] if not lost else [
+    happened[-1:] = [ev.CallerHungUp(), ev.AgentStopped(), ev.MediaClosed()] if not lost else [
         ev.MediaFailed(reason="media_failed", message="gone"), ev.AgentStopped(), ev.MediaClosed(),
     ]  # fmt: skip
     return [LogEntry(call=call, seq=seq, at=at + seq, owner=1, event=event) for seq, event in enumerate(happened, 1)]
@@ -106,8 +106,8 @@ def questions(store: Store, dice: random.Random) -> dict[str, Callable[[], Any]]
     newest = store.calls(limit=200).calls
     middle = newest[0].created_at / 2 + BEGIN / 2
 
-    def ask(**wanted: Any) -> Any:
-        return store.calls(CallFilter(workspace="main", **wanted), limit=50)
+    def ask(workspace: str = "main", **wanted: Any) -> Any:
+        return store.calls(CallFilter(workspace=workspace, **wanted), limit=50)
 
     return {
         "newest 50": ask,
@@ -126,6 +126,9 @@ def questions(store: Store, dice: random.Random) -> dict[str, Callable[[], Any]]
         "text, nobody said it": lambda: ask(text="swordfish"),
         "text, beginning of a word": lambda: ask(text=f"word{dice.randrange(10, 50)}"),
         "text, few and most": lambda: ask(text=f"hello word{dice.randrange(RARE)}"),
+        "text, few and metadata, half": lambda: ask(text=f"word{dice.randrange(RARE)}", metadata={"plan": "gold"}),
+        "a workspace of 1 % of calls": lambda: ask("small"),
+        "text, few, in it": lambda: ask("small", text=f"word{dice.randrange(RARE)}"),
         "text and agent and day": lambda: ask(text="monday", agent=dice.choice(AGENTS), since=middle),
     }
 

@@ -19,6 +19,7 @@ import offhook.web
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.keys import NewKey
+from offhook.protocol.widgets import WidgetFields
 from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
 from offhook.services.recording_files import RecordingFiles
@@ -31,6 +32,9 @@ from offhook.simulation.bus import SimulatedBus
 #: Enough for a run of about a minute; more with ``--max-examples``.
 OPTIONS = ("--checks", "all", "--max-examples", "25", "--seed", "1", "--no-color", "--suppress-health-check", "all")
 CONFIG = Path(__file__).with_name("rest_contract.toml")
+CALL = "6f1c2d3e-0000-4000-8000-000000000001"
+AGENT = "id = 'front-desk'\nname = 'Front desk'\n[brain]\nkind = 'echo'\n"
+WIDGET = WidgetFields(name="site", agent="front-desk")
 FREE = Rates(secret_key=10**9, publishable_key=10**9, address=10**9, guesses=10**9)
 
 
@@ -42,9 +46,11 @@ async def main(options: tuple[str, ...]) -> int:
         place = data / "offhook.db"
         store, keys, replies = open_store(place), open_keys(place), open_replies(place)
         offered = ev.Offered(agent="front-desk", version="1", workspace=workspace.id, sdp="v=0", mode="traditional")
-        store.project(LogEntry(call="6f1c2d3e-0000-4000-8000-000000000001", seq=1, at=1.0, owner=1, event=offered))
+        store.project(LogEntry(call=CALL, seq=1, at=1.0, owner=1, event=offered))
         stored, bus = open_stored_agents(place), SimulatedBus().client("api")
         widgets = open_widgets(place)
+        stored.create(workspace.id, AGENT)
+        stored.publish(workspace.id, "front-desk")
         served = ServedAgents(
             data / "agents", lambda: stored, lambda: workspace.id, clock=WallClock(), for_new_calls=True
         )
@@ -69,18 +75,32 @@ async def main(options: tuple[str, ...]) -> int:
             web_folder=offhook.web.FOLDER,
             rates=FREE,
         )
+        path_ids = {
+            "call_id": CALL, "agent_id": "front-desk", "number": "1",
+            "widget_id": widgets.create(workspace.id, WIDGET).code,
+            "webhook_id": store.webhooks().create(workspace.id, "https://example.org/", [], now=1.0).id,
+        }  # fmt: skip
+        known = data / "known.toml"
+        rows = (f'"path.{name}" = "{value}"' for name, value in path_ids.items())
+        known.write_text("\n".join([CONFIG.read_text("utf-8"), "[parameters]", *rows]), "utf-8")
         async with anyio.create_task_group() as tasks:
             port = await tasks.start(partial(serve_api, "127.0.0.1", 0, parts))
             codes = []
-            # What can take its own key away comes by itself.
-            for which in ("--exclude-path-regex", "--include-path-regex"):
+            for config, which in (
+                # What can take its own key away comes by itself.
+                (CONFIG, ("--exclude-path-regex", "/(rotate|revoke)$")),
+                (CONFIG, ("--include-path-regex", "/(rotate|revoke)$")),
+                # The same paths once more, with ids of what is there; what deletes it comes last.
+                (known, ("--include-path-regex", "[{]", "--exclude-path-regex", "keys", "--exclude-method", "DELETE")),
+                (known, ("--include-path-regex", "[{]", "--exclude-path-regex", "keys", "--include-method", "DELETE")),
+            ):
                 key = keys.create(workspace.id, NewKey(kind="secret", name="contract")).key
                 command = [
-                    str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run",
+                    str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run",
                     f"http://127.0.0.1:{port}/v1/openapi.json", "-H", f"Authorization: Bearer {key}",
-                    which, "/(rotate|revoke)$", *OPTIONS, *options,
+                    *which, *OPTIONS, *options,
                 ]  # fmt: skip
-                done = await anyio.to_thread.run_sync(partial(subprocess.run, command, check=False))
+                done = await anyio.to_thread.run_sync(partial(subprocess.run, command, check=False, cwd=data))
                 codes.append(done.returncode)
             tasks.cancel_scope.cancel()
         store.close()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -13,8 +14,10 @@ from webhook_receiver import open_receiver
 from offhook.protocol.agent.analysis import AnalysisWanted, ByModel, ByRules, ModelField, OutcomeRule
 from offhook.protocol.analysis import Findings
 from offhook.protocol.record import Analysis
+from offhook.services.agents import ServedAgents
 from offhook.services.analysis import run_analyses
-from offhook.services.store import Store, open_store, want_analyses
+from offhook.services.store import Store, StoreRecords, open_store, open_stored_agents, want_analyses
+from offhook.services.wiring import WallClock
 
 pytestmark = pytest.mark.anyio
 
@@ -36,18 +39,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
-def keep(store: Store, *spoken: str, call: str = "1", agent: str = "a") -> None:
-    listener = want_analyses(lambda agent, version: (agent, version) == ("a", "1"))
-    store.project_all(log_of(call, *spoken, agent=agent), listener=listener)
+async def keep(store: Store, *spoken: str, call: str = "1", agent: str = "a") -> None:
+    async def lookup(agent: str, version: str) -> AnalysisWanted | None:
+        return RULES if (agent, version) == ("a", "1") else None
+
+    records = StoreRecords(store, listeners=(want_analyses(lookup),))
+    await records.project_all(log_of(call, *spoken, agent=agent))
     for entry in log_of(call, *spoken, agent=agent):
-        store.project(entry, listener=listener)
+        await records.project(entry)
 
 
 async def analysed(store: Store, wanted: AnalysisWanted | None, until: Callable[[Analysis], bool]) -> Analysis:
+    async def lookup(_agent: str, _version: str) -> AnalysisWanted | None:
+        return wanted
+
     found: Analysis | None = None
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run_analyses, store.analyses(), lambda agent, version: wanted)
+            tasks.start_soon(run_analyses, store.analyses(), lookup)
             while found is None or not until(found):
                 await anyio.sleep(0.02)
                 found = store.call("1").analysis
@@ -58,7 +67,7 @@ async def analysed(store: Store, wanted: AnalysisWanted | None, until: Callable[
 
 async def test_rules_look_over_a_call_that_has_ended(store: Store) -> None:
     hook = store.webhooks().create("main", "https://a.example/", ["analysis.done"], now=0.0)
-    keep(store, "Roses, please")
+    await keep(store, "Roses, please")
     assert store.call("1").analysis == Analysis(state="pending")
     found = await analysed(store, RULES, lambda analysis: analysis.state != "pending")
     assert (found.state, found.outcome) == ("done", "polite") and "Roses, please" in (found.summary or "")
@@ -72,10 +81,38 @@ async def test_rules_look_over_a_call_that_has_ended(store: Store) -> None:
 
 
 async def test_only_calls_that_are_wanted_and_in_which_somebody_spoke(store: Store) -> None:
-    keep(store, "hello", call="other", agent="b")
-    keep(store, call="silent")
+    await keep(store, "hello", call="other", agent="b")
+    await keep(store, call="silent")
     assert store.call("other").analysis is None and store.call("silent").analysis is None
     assert store.analyses().take_due(now=1e10, limit=9) == []
+
+
+async def test_each_call_is_looked_over_as_the_version_it_had_asks(tmp_path: Path) -> None:
+    """Covers R3, G8: versions that neither serve nor are the newest, in a process that has not seen them before."""
+    place = tmp_path / "offhook.db"
+    store, stored = open_store(place), open_stored_agents(place)
+    document = "id = 'a'\nname = 'A'\n[brain]\nkind = 'echo'\n"
+    asks = "[analysis]\nkind = 'rules'\n[[analysis.outcomes]]\noutcome = '%s'\nsaid = 'hello'\n"
+    for number, text in enumerate((asks % "first", asks % "second", "", asks % "fourth", ""), 1):
+        (stored.create if number == 1 else partial(stored.save, id_="a"))("main", text=document + text)
+        stored.publish("main", "a")
+    agents = ServedAgents(tmp_path, lambda: stored, lambda: "main", clock=WallClock(), for_new_calls=False)
+    records = StoreRecords(store, listeners=(want_analyses(agents.analysis_of),))
+    for version in "12345":
+        await records.project_all(log_of(version, "hello", version=version))
+    agents = ServedAgents(tmp_path, lambda: stored, lambda: "main", clock=WallClock(), for_new_calls=False)
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run_analyses, store.analyses(), agents.analysis_of)
+            found = dict[str, Analysis | None]()
+            while len(found) < 5 or any(one and one.state == "pending" for one in found.values()):
+                await anyio.sleep(0.02)
+                found = {call.id: store.call(call.id).analysis for call in store.calls().calls}
+            tasks.cancel_scope.cancel()
+    outcomes = {call: one and one.outcome for call, one in found.items()}
+    assert outcomes == {"1": "first", "2": "second", "3": None, "4": "fourth", "5": None}
+    store.close()
+    stored.close()
 
 
 async def test_a_model_is_asked_again_until_its_answer_fits(store: Store) -> None:
@@ -87,7 +124,7 @@ async def test_a_model_is_asked_again_until_its_answer_fits(store: Store) -> Non
             for body in bodies
         ]
         wanted = ByModel(url=stand_in.url("/v1"), model="m", fields={"count": ModelField("how many", "number")})
-        keep(store, "Twelve roses")
+        await keep(store, "Twelve roses")
         first = await analysed(store, wanted, lambda analysis: analysis.error is not None)
         assert first.state == "pending" and "not what was asked for" in (first.error or "")
         found = await analysed(store, wanted, lambda analysis: analysis.state == "done")
@@ -98,7 +135,7 @@ async def test_a_model_is_asked_again_until_its_answer_fits(store: Store) -> Non
 
 
 async def test_what_cannot_be_done_has_failed_in_the_end(store: Store) -> None:
-    keep(store, "hello")
+    await keep(store, "hello")
     analyses = store.analyses()
     for attempts in range(1, 6):
         analyses.fail("1", "no answer", attempts=attempts, now=100.0)
@@ -110,14 +147,14 @@ async def test_what_cannot_be_done_has_failed_in_the_end(store: Store) -> None:
 
 async def test_a_key_that_is_missing_is_named_and_nothing_is_sent(store: Store) -> None:
     async with open_receiver() as stand_in:
-        keep(store, "hello")
+        await keep(store, "hello")
         wanted = ByModel(url=stand_in.url("/v1"), model="m", key="OFFHOOK_TEST_NO_SUCH_KEY")
         found = await analysed(store, wanted, lambda analysis: analysis.error is not None)
         assert "OFFHOOK_TEST_NO_SUCH_KEY" in (found.error or "") and stand_in.connections == 0
 
 
 async def test_an_erased_call_is_not_analysed(store: Store) -> None:
-    keep(store, "hello")
+    await keep(store, "hello")
     (due,) = store.analyses().take_due(now=1e10, limit=9)
     report = store.erase("1", now=50.0)
     assert report is not None and report.deleted["analyses"] == 1

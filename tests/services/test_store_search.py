@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from offhook.protocol.call import CallState, EndReason, LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.record import BadCursor, CallFilter, CallLives, CallNotFound, fold_record
-from offhook.services.store import Store, clean, open_store
+from offhook.services.store import Store, clean, finding, open_store
 from offhook.services.store.tables import call_facts, calls, erasures, metadata, transcript_search
 from offhook.simulation.call_logs import call_logs
 
@@ -104,18 +105,49 @@ def test_a_filter_with_what_no_database_holds_finds_nothing(store: Store) -> Non
         store.call("\0")
 
 
-def test_common_words_are_found_page_by_page(store: Store) -> None:
-    """More calls than are sorted at once have the word; each comes once, newest first."""
-    for start in range(0, 2400, 400):
-        keep(store, *(log_of(f"{number:04}", "goodbye", begin=float(number)) for number in range(start, start + 400)))
-    seen, cursor = [], None
+workspaces = (f"workspace-{number}" for number in count())
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_pages_are_the_same_whichever_way_they_are_found(
+    data: st.DataObject, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Covers R2: what is sought may be with every call or with none, here or far back."""
+    monkeypatch.setattr(finding, "LOOK", data.draw(st.integers(0, 3), label="looked at one by one"))
+    monkeypatch.setattr(finding, "FEW", data.draw(st.integers(0, 3), label="are few"))
+    workspace = next(workspaces)
+    kinds = st.tuples(
+        st.sampled_from("ab"),
+        st.sets(st.sampled_from(["red", "redder", "blue"])),
+        st.fixed_dictionaries({"plan": st.sampled_from("gt"), "to": st.sampled_from("xyz")}),
+    )
+    drawn = data.draw(st.lists(kinds, min_size=6, max_size=16), label="agent, words and metadata of calls")
+    made = [(number // 2, f"{workspace}-{number:02}", *one) for number, one in enumerate(drawn)]
+    for at, call, agent, said, facts in made:
+        log = log_of(call, " ".join(said), begin=float(at), agent=agent, metadata=facts, workspace=workspace)
+        keep(store, log)
+    whose = data.draw(st.sampled_from([None, "a"]), label="agent")
+    words = data.draw(st.sets(st.sampled_from(["re", "red", "redd", "blue"]), max_size=2), label="words")
+    held = data.draw(st.sampled_from([{}, {"plan": "g"}, {"to": "x"}, {"plan": "t", "to": "y"}]), label="metadata")
+    wanted = CallFilter(workspace=workspace, agent=whose, text=" ".join(words) or None, metadata=held or None)
+    expected = [
+        call
+        for _, call, agent, said, facts in reversed(made)
+        if whose in {None, agent}
+        and held.items() <= facts.items()
+        and all(any(one.startswith(word) for one in said) for word in words)
+    ]
+    seen, cursor, limit = list[str](), None, data.draw(st.integers(1, 4), label="limit")
     while True:
-        page = store.calls(CallFilter(text="goodbye"), limit=200, cursor=cursor)
+        page = store.calls(wanted, limit=limit, cursor=cursor)
         seen += [call.id for call in page.calls]
+        assert seen == expected[: len(seen)]
         cursor = page.cursor
         if cursor is None:
             break
-    assert seen == [f"{number:04}" for number in reversed(range(2400))]
+        assert len(page.calls) == limit
+    assert seen == expected
 
 
 @settings(max_examples=25)

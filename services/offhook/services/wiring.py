@@ -293,8 +293,8 @@ async def _records(settings: Settings) -> None:
             _open_agents(settings) as agents,
             anyio.create_task_group() as tasks,
         ):
-            analyses = want_analyses(lambda agent, version: agents.analysis(agent, version) is not None)
-            tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=(tell_webhooks, analyses)))
+            listeners = (tell_webhooks, want_analyses(agents.analysis_of))
+            tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=listeners))
             files = RecordingFiles(recordings_folder(settings.data))
             tasks.start_soon(Eraser(bus=bus, erasures=StoreErasures(store), files=files, clock=WallClock()).run)
             tasks.start_soon(_talk_outside, settings, store, agents)
@@ -313,7 +313,7 @@ async def _talk_outside(settings: Settings, store: "Store", agents: "ServedAgent
     from offhook.services.webhooks import run_webhooks
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_analyses, store.analyses(), agents.analysis)
+        tasks.start_soon(run_analyses, store.analyses(), agents.analysis_of)
         tasks.start_soon(partial(run_webhooks, store.outbox(), allowed=parse_networks(settings.webhook_allow)))
 
 

@@ -17,6 +17,7 @@ import msgspec
 from offhook.actors.document_agents import DocumentAgents, read_document
 from offhook.actors.ports import AgentNotFound, Clock
 from offhook.protocol.agent import AgentDocument, DocumentError
+from offhook.protocol.agent.analysis import AnalysisWanted
 from offhook.protocol.agent.history import AgentNotStored, AgentText, FileAgent, StoredAgent, VersionNotStored
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.record import RecordsAway
@@ -122,6 +123,11 @@ class ServedAgents(DocumentAgents):
                 )
             if found is not None:
                 self.keep(found[0], name=found[0].version, draft=found[1])
+
+    async def analysis_of(self, agent: str, version: str) -> AnalysisWanted | None:
+        """What a call that had this version is to be looked over for, also when that is long out of use."""
+        await self.reach(agent, version)
+        return self.analysis(agent, version)
 
     def document(self, agent: str, version: str | None = None) -> AgentDocument:
         """See ``DocumentAgents``. The newest version and that of the sandbox have names; a file is all of them."""

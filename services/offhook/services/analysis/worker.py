@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -22,7 +22,7 @@ AT_ONCE = 4
 RULE_SECONDS = 10.0
 
 #: What the document of an agent, in a version, asks for; None: nothing (any more).
-Lookup = Callable[[str, str], AnalysisWanted | None]
+Lookup = Callable[[str, str], Awaitable[AnalysisWanted | None]]
 
 
 class Due(Protocol):
@@ -68,7 +68,7 @@ async def run_analyses(analyses: Analyses, lookup: Lookup) -> None:
 
 async def _make(analyses: Analyses, lookup: Lookup, due: Due) -> None:
     record = due.record
-    wanted = lookup(record.agent or "", record.version or "")
+    wanted = await lookup(record.agent or "", record.version or "")
     work: Callable[[], None]
     if wanted is None:
         error = "the agent's document asks for no analysis any more"

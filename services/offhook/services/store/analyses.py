@@ -1,11 +1,13 @@
 """Analyses of ended calls in the database: which are to be made, and what came of them. Synchronous."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+import anyio.from_thread
 import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
 
+from offhook.protocol.agent.analysis import AnalysisWanted
 from offhook.protocol.analysis import Findings, wait_after_failure
 from offhook.protocol.call import CallState
 from offhook.protocol.record import CallRecord
@@ -19,8 +21,8 @@ from offhook.services.store.tables import call_analyses
 
 #: Seconds for which an analysis that is being made belongs to whoever took it.
 CLAIM = 180.0
-#: Whether the document of an agent, in a version, asks for an analysis.
-Wants = Callable[[str, str], bool]
+#: What the document of an agent, in a version, asks for; None: nothing.
+Lookup = Callable[[str, str], Coroutine[Any, Any, AnalysisWanted | None]]
 
 
 class DueAnalysis(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,13 +32,21 @@ class DueAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
 
 
-def want_analyses(wants: Wants) -> Listener:
-    """A listener that notes which ended calls are to be analysed; those in which somebody spoke."""
+def want_analyses(lookup: Lookup) -> Listener:
+    """A listener that notes which ended calls are to be analysed; those in which somebody spoke.
+
+    It is told in a worker thread of the loop that ``lookup`` runs on.
+    """
 
     def listen(connection: Connection, taken: list[Taken]) -> None:
         ended = [one for one in taken if _ended(one)]
         offers = {one.entry.call: (one, one.gained.progress.call.offer) for one in ended}
-        wanted = {call: found for call, found in offers.items() if found[1] and wants(found[1].agent, found[1].version)}
+        versions = {(offer.agent, offer.version) for _, offer in offers.values() if offer}
+        asking = {one for one in versions if anyio.from_thread.run(lookup, *one) is not None}
+        wanted = {
+            call: (one, offer) for call, (one, offer) in offers.items()
+            if offer is not None and (offer.agent, offer.version) in asking
+        }  # fmt: skip
         if not wanted:
             return
         query = select(call_analyses.c.call).where(call_analyses.c.call.in_(wanted))
@@ -46,7 +56,7 @@ def want_analyses(wants: Wants) -> Listener:
                 "call": call, "agent": offer.agent, "version": offer.version, "workspace": offer.workspace,
                 "state": "pending", "attempts": 0, "next_at": one.entry.at, "fields": {},
             }
-            for call, (one, offer) in wanted.items() if call not in known and offer is not None
+            for call, (one, offer) in wanted.items() if call not in known
         ]  # fmt: skip
         if rows:
             connection.execute(insert(call_analyses), rows)

@@ -1,11 +1,12 @@
 """Reading the tables: pages of calls, one call, and all calls one after another."""
 
 import base64
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, column, func, literal, literal_column, select, table, text, tuple_
+from sqlalchemy import Connection, bindparam, select
 
 from offhook.protocol.record import (
     AmbiguousCall,
@@ -21,34 +22,20 @@ from offhook.protocol.record import (
     complete,
 )
 from offhook.services.store.cleaning import clean_value
-from offhook.services.store.searching import fact, fts5_query, tsquery, words_to_find
-from offhook.services.store.tables import (
-    call_analyses,
-    call_facts,
-    call_states,
-    calls,
-    transcript_lines,
-    transcript_search,
-)
+from offhook.services.store.finding import find_calls
+from offhook.services.store.tables import call_analyses, call_states, calls, transcript_lines
 
 #: Most calls on one page.
 MAX_PAGE = 200
-#: Up to so many ended calls that hold the words are sorted; of more, the newest calls are looked at one by one.
-FEW = 2000
 
 T = TypeVar("T")
-
-_transcript_words = table("transcript_words", column("rowid"))
 
 
 def read_page(connection: Connection, wanted: CallFilter, limit: int, cursor: str | None) -> CallPage:
     """One page of the calls that pass the filter, newest first. Raises ``BadCursor``."""
     limit = max(1, min(limit, MAX_PAGE))
-    query = _filtered(connection, wanted)
-    if cursor is not None:
-        query = query.where(tuple_(calls.c.created_at, calls.c.id) < tuple_(*_read_cursor(cursor)))
-    query = query.order_by(calls.c.created_at.desc(), calls.c.id.desc()).limit(limit + 1)
-    rows = connection.execute(query).all()
+    after = None if cursor is None else _read_cursor(cursor)
+    rows = find_calls(connection, wanted, limit + 1, after)
     found = tuple(struct(row, CallSummary) for row in rows[:limit])
     return CallPage(calls=found, cursor=_cursor(found[-1]) if len(rows) > limit else None)
 
@@ -111,61 +98,16 @@ def _find(connection: Connection, start: str, *, exact: bool) -> Any:
         return row
     rows: Sequence[Any] = ()
     if start and not exact:
-        query = select(calls).where(calls.c.id.startswith(start, autoescape=True))
-        rows = connection.execute(query.limit(2)).all()
+        begins = calls.c.id.startswith(start, autoescape=True)
+        if connection.dialect.name == "sqlite":
+            # LIKE asks no index there, and takes a for A.
+            begins = calls.c.id.between(start, start + chr(sys.maxunicode))
+        rows = connection.execute(select(calls).where(begins).limit(2)).all()
     if not rows:
         raise CallNotFound(f"There is no call {start!r}.")
     if len(rows) > 1:
         raise AmbiguousCall(f"Several calls begin with {start!r}. Write more of the id.")
     return rows[0]
-
-
-# ── the filter ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _filtered(connection: Connection, wanted: CallFilter) -> Select[Any]:
-    query = select(calls)
-    for name in ("workspace", "state", "agent", "reason", "channel"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(calls.c[name] == clean_value(str(value)))
-    if wanted.since is not None:
-        query = query.where(calls.c.created_at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(calls.c.created_at < wanted.until)
-    for name, value in (wanted.metadata or {}).items():
-        has = select(call_facts.c.call).where(call_facts.c.fact == fact(clean_value(name), clean_value(value)))
-        query = query.where(calls.c.id.in_(has))
-    if wanted.text is not None:
-        query = query.where(_says(connection, words_to_find(wanted.text)))
-    return query
-
-
-def _says(connection: Connection, words: list[str]) -> Any:
-    """The condition that a call's transcript has all the words."""
-    if not words:
-        # Nothing but signs was asked for: nothing can hold it.
-        return literal_column("1") == literal_column("0")
-    if connection.dialect.name == "postgresql":
-        matches = text("transcript_search.words @@ CAST(:tsquery AS tsquery)").bindparams(tsquery=tsquery(words))
-        return calls.c.id.in_(select(transcript_search.c.call).where(matches))
-    found = (
-        select(_transcript_words.c.rowid)
-        .select_from(_transcript_words)
-        .where(text("transcript_words MATCH :fts5").bindparams(fts5=fts5_query(words)))
-    )
-    some = connection.execute(select(func.count()).select_from(found.limit(FEW + 1).subquery())).scalar_one()
-    if some <= FEW:
-        return calls.c.id.in_(select(transcript_search.c.call).where(transcript_search.c.id.in_(found)))
-    # There are many: going through the calls from the newest on finds a page of them soon. A word follows a space;
-    # FTS5 would gather all calls again for each one that is looked at.
-    text_of = literal(" ") + transcript_search.c.words
-    return (
-        select(literal_column("1"))
-        .select_from(transcript_search)
-        .where(transcript_search.c.call == calls.c.id, *(func.instr(text_of, f" {word}") > 0 for word in words))
-        .exists()
-    )
 
 
 # ── rows and cursors ───────────────────────────────────────────────────────────────────────────────────────────────
