@@ -237,7 +237,7 @@ const en = {
     answered: "Answered {status}",
     again: "Send again",
     againNow: "The message is sent again.",
-    failedAgain: "Send given up again",
+    failedAgain: "Send those given up again",
     failedTitle: "Send what was given up again?",
     failedLead: "Each message keeps its id, so that your server can tell what it knows already.",
     since: "Since",
