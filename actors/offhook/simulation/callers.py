@@ -9,10 +9,11 @@ from typing import Any
 
 import anyio
 
+from offhook.simulation.calls import SimulatedCall
 from offhook.simulation.media import FRAME, Handset
 from offhook.simulation.rehearsal import AGENT
 from offhook.simulation.speech import noise, utter
-from offhook.simulation.world import SimulatedCall, World
+from offhook.simulation.world import World
 
 #: Seconds a caller waits for an answer to the offer.
 PATIENCE = 15.0

@@ -10,9 +10,10 @@ import anyio
 
 from offhook.protocol.call import LogEntry
 from offhook.protocol.record import CallRecord
+from offhook.simulation.calls import SimulatedCall
 from offhook.simulation.story import Moment, Word, show_time, tell
 from offhook.simulation.tools import ToolUse
-from offhook.simulation.world import SimulatedCall, World
+from offhook.simulation.world import World
 
 T = TypeVar("T")
 

@@ -18,9 +18,10 @@ import msgspec
 from offhook.actors.document_agents import DocumentAgents, Tool
 from offhook.actors.ports import AgentNotFound, Brain, Profile, Toolbox, ToolFailed
 from offhook.protocol.speech import Voice
+from offhook.simulation.identities import EPOCH
 from offhook.simulation.script import Call, CallRefused
 from offhook.simulation.tools import SimulatedTool, ToolUse
-from offhook.simulation.world import EPOCH, World, open_world
+from offhook.simulation.world import World, open_world
 
 #: Makes the brain of one call, from its tools and variables.
 MakeBrain = Callable[[Toolbox, dict[str, str]], Brain]

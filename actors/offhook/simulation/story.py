@@ -7,8 +7,8 @@ import msgspec
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.record import CallRecord
+from offhook.simulation.identities import EPOCH
 from offhook.simulation.tools import ToolUse
-from offhook.simulation.world import EPOCH
 
 #: Seconds without a word after which what the agent says next begins a line of its own.
 PAUSE = 1.0
