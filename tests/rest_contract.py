@@ -22,7 +22,7 @@ from offhook.protocol.keys import NewKey
 from offhook.protocol.widgets import WidgetFields
 from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
-from offhook.services.recording_files import RecordingFiles
+from offhook.services.recordings import RecordingFiles
 from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents, open_widgets
 from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, RecordingTokens, Sessions, open_workspace
 from offhook.services.webhooks import check_webhook_url

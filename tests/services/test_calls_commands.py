@@ -72,7 +72,7 @@ def test_a_recording_is_copied_to_a_file_or_out(data: Path, tmp_path: Path, monk
     log[3:3] = [msgspec.structs.replace(log[3], event=ev.RecordingBegan(key=key))]
     record(data, [msgspec.structs.replace(entry, seq=seq) for seq, entry in enumerate(log, 1)])
     gone = run(data, "calls", "recording", CALL)
-    assert (gone.exit_code, "The recording is not here" in gone.output) == (1, True)
+    assert (gone.exit_code, "is not kept here any more" in gone.output) == (1, True)
     sound, folder = bytes(range(256)) * 300, data / "recordings"
     folder.mkdir()
     (folder / key).write_bytes(sound)

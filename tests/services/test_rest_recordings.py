@@ -12,7 +12,7 @@ from test_rest import Opened, Stage, opened, staged
 
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
-from offhook.services.recording_files import CHUNK, RecordingFiles
+from offhook.services.recordings import CHUNK, RecordingFiles
 from offhook.services.tokens import RecordingTokens, mint_token, open_workspace, rotate_signing_key
 from offhook.services.tokens.grants import mint_recording_token
 
@@ -146,6 +146,16 @@ async def test_who_gets_no_recording_hears_why(stage: Stage, ask: str) -> None:
     await refused("whole", 403, "scope_missing", stage.secret("calls:write"))
     await refused("whole", 403, "secret_key_required", stage.publishable())
     assert (await stage.ask(method, f"/v1/calls/whole/{ask}", stage.secret("calls:read"))).is_success
+
+
+async def test_a_recording_may_come_a_little_after_its_call(opened: Opened, tmp_path: Path) -> None:
+    """From another machine, by way of the bucket."""
+    opened[0].project_all(log_of("cleaned"))
+    ended = opened[0].call("cleaned").ended_at
+    assert ended is not None
+    for later, status, code in ((59.0, 409, "recording_not_ready"), (61.0, 404, "recording_not_found")):
+        async with staged(opened, sounds=RecordingFiles(tmp_path), now=lambda late=later: ended + late) as stage:
+            check_problem(await stage.ask("GET", "/v1/calls/cleaned/recording"), status, code)
 
 
 # ── links ──────────────────────────────────────────────────────────────────────────────────────────────────────────

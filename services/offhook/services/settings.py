@@ -86,8 +86,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     webhook_allow: tuple[str, ...] = ()
     #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.
     keep_logs: int | None = None
-    #: Days for which recordings are kept on this machine, 0: for ever.
+    #: Days for which recordings are kept, 0: for ever.
     keep_recordings: int = 0
+    #: Bucket that finished recordings are moved into, as ``s3://BUCKET/PREFIX``, and the server it is on (None:
+    #: Amazon's); None: they stay in the data folder.
+    recordings: str | None = None
+    recordings_endpoint: str | None = None
     #: Where Prometheus may ask for figures; None: nowhere.
     metrics: Address | None = None
     #: File descriptor on which to say that the role serves.

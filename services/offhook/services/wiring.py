@@ -24,6 +24,7 @@ from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased
 from offhook.services.bus import keep_logs, open_bus
 from offhook.services.lifetime import wait_stopped
 from offhook.services.metrics import Read, call_figures, media_figures
+from offhook.services.recordings import open_bucket, open_recordings
 from offhook.services.settings import BadSetup, Settings, recordings_folder, signal_ready
 
 if TYPE_CHECKING:
@@ -265,6 +266,10 @@ async def _voice(settings: Settings) -> None:
             recorder=recorder,
         )
         tasks.start_soon(recorder.run)
+        if (bucket := open_bucket(settings.recordings, settings.recordings_endpoint)) is not None:
+            from offhook.services.recordings.moving import run_uploads
+
+            tasks.start_soon(run_uploads, recordings_folder(settings.data), bucket)
         # Before the first hold, so that no call waits for it.
         tasks.start_soon(anyio.to_thread.run_sync, hold_packets)
         await _start(tasks, node.run)
@@ -283,7 +288,6 @@ async def _voice(settings: Settings) -> None:
 async def _records(settings: Settings) -> None:
     from offhook.actors.eraser import Eraser
     from offhook.actors.transcript import run_records as follow_logs
-    from offhook.services.recording_files import RecordingFiles
     from offhook.services.store import StoreErasures, StoreRecords, open_store, tell_webhooks, want_analyses
 
     store = await anyio.to_thread.run_sync(open_store, store_place(settings))
@@ -295,8 +299,13 @@ async def _records(settings: Settings) -> None:
         ):
             listeners = (tell_webhooks, want_analyses(agents.analysis_of))
             tasks.start_soon(follow_logs, bus, StoreRecords(store, listeners=listeners))
-            files = RecordingFiles(recordings_folder(settings.data))
+            files = open_recordings(settings.data, settings.recordings, settings.recordings_endpoint)
             tasks.start_soon(Eraser(bus=bus, erasures=StoreErasures(store), files=files, clock=WallClock()).run)
+            if (bucket := open_bucket(settings.recordings, settings.recordings_endpoint)) is not None:
+                from offhook.services.recordings.moving import run_sweeps
+
+                keep = settings.keep_recordings
+                tasks.start_soon(run_sweeps, bucket, keep, lambda call: store.erasure(call) is not None)
             tasks.start_soon(_talk_outside, settings, store, agents)
             await _serve(settings)
             # What does not make it is read at the next start.
@@ -321,7 +330,6 @@ async def _api(settings: Settings) -> None:
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import Parts, serve_api
     from offhook.services.gateway import SIGNALING_PATH
-    from offhook.services.recording_files import RecordingFiles
     from offhook.services.tokens import (
         CallTokens,
         ConsoleCodes,
@@ -370,7 +378,7 @@ async def _api(settings: Settings) -> None:
                 sessions=Sessions(workspace, agents, bus),
                 lines=Lines(bus),
                 codes=ConsoleCodes(workspace, bus),
-                sounds=RecordingFiles(recordings_folder(settings.data)),
+                sounds=open_recordings(settings.data, settings.recordings, settings.recordings_endpoint),
                 recording_tokens=RecordingTokens(workspace),
                 web_folder=FOLDER,
                 ice_servers=lambda: ice_servers(

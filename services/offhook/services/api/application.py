@@ -88,7 +88,7 @@ class Application:
         in_thread = Threads(WORKERS)
         ice_servers, path = parts.ice_servers, parts.websocket_path
         recordings = Recordings(
-            parts.store, parts.sounds, parts.recording_tokens, in_thread, per_minute=parts.rates.address
+            parts.store, parts.sounds, parts.recording_tokens, parts.now, in_thread, per_minute=parts.rates.address
         )
         self.routes: list[Route] = [
             *Voice(parts.sessions).routes(),

@@ -16,6 +16,7 @@ from offhook.protocol.call import CallState
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.record import CallNotFound, CallRecord, Erased
 from offhook.services.api.access import Threads, refuse_excess
+from offhook.services.api.call_export import Now
 from offhook.services.api.call_tokens import host_of
 from offhook.services.api.edge import client_of, only_head, scheme_of
 from offhook.services.api.problems import Problem
@@ -26,6 +27,8 @@ MEDIA_TYPE = "audio/ogg"
 #: Seconds for which a link counts, unless somebody asks for another time, and for at most.
 LINK_TTL = 300
 LONGEST_LINK = 7 * 86_400
+#: Seconds in which a recording may come from another machine by way of the bucket.
+ARRIVES = 60.0
 
 
 class Sound(Protocol):
@@ -85,12 +88,20 @@ class Recordings:
     """The recordings of calls."""
 
     def __init__(
-        self, archive: Archive, sounds: Sounds, tokens: RecordingTokens, in_thread: Threads, per_minute: int
+        self,
+        archive: Archive,
+        sounds: Sounds,
+        tokens: RecordingTokens,
+        now: Now,
+        in_thread: Threads,
+        *,
+        per_minute: int,
     ) -> None:
         """``per_minute`` is how often one address may open links."""
         self._archive = archive
         self._sounds = sounds
         self._tokens = tokens
+        self._now = now
         self._in_thread = in_thread
         self._by_address = Throttle(per_minute)
 
@@ -168,14 +179,21 @@ class Recordings:
             raise Problem(404, "recording_not_found", "This call is not recorded.")
         # A voice node that was killed never says that its file is finished; it plays all the same.
         if recording.seconds is None and record.state is not CallState.ENDED:
-            raise Problem(
-                409, "recording_not_ready", "The call goes on; its recording can be had when it has ended.",
-                headers={"Retry-After": "5"},
-            )  # fmt: skip
-        sound = await self._sounds.find(recording.key)
+            raise _not_ready("The call goes on; its recording can be had when it has ended.")
+        try:
+            sound = await self._sounds.find(recording.key)
+        except OSError:
+            detail = "The recordings cannot be read now; try again."
+            raise Problem(503, Reason.UNAVAILABLE.value, detail, headers={"Retry-After": "5"}) from None
+        if sound is None and self._now() - (record.ended_at or 0.0) < ARRIVES:
+            raise _not_ready("The recording is on its way; try again in a moment.")
         if sound is None:
             raise Problem(404, "recording_not_found", "The recording of this call is not kept here any more.")
         return recording.key, sound
+
+
+def _not_ready(detail: str) -> Problem:
+    return Problem(409, "recording_not_ready", detail, headers={"Retry-After": "5"})
 
 
 def answer_sound(request: AnyRequest, name: str, sound: Sound) -> Stream:

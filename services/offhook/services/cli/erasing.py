@@ -10,8 +10,7 @@ from offhook.protocol.record import CallLives, Erased
 from offhook.protocol.replay import walk
 from offhook.services.cli.log_reading import CallArchive, Story, open_archive
 from offhook.services.cli.rendering import SHORT_ID, say_ago
-from offhook.services.recording_files import RecordingFiles
-from offhook.services.settings import recordings_folder
+from offhook.services.recordings import RecordingFiles
 
 
 async def describe_call(data: Path, nats: str | None, start: str, *, store: str | None = None) -> str:
@@ -20,10 +19,13 @@ async def describe_call(data: Path, nats: str | None, start: str, *, store: str 
         return _describe(await _find_ended(archive, start))
 
 
-async def erase_call(data: Path, nats: str | None, start: str, *, store: str | None = None) -> str:
+async def erase_call(
+    data: Path, nats: str | None, start: str, *, files: RecordingFiles, store: str | None = None
+) -> str:
     """Erase a call, by its id or the beginning of it; says what was deleted.
 
-    Raises ``CallLives``, ``CallNotFound``, ``AmbiguousCall``, ``NoBus``, ``NatsUnavailable``.
+    Raises ``CallLives``, ``CallNotFound``, ``AmbiguousCall``, ``NoBus``, ``NatsUnavailable``, and ``OSError`` where its
+    recording could not be deleted now: the records role goes on with that.
     """
     async with open_archive(data, nats, store) as archive:
         story = await _find_ended(archive, start)
@@ -32,11 +34,11 @@ async def erase_call(data: Path, nats: str | None, start: str, *, store: str | N
         report = _erase_record(archive, story.call)
         deleted = report.deleted if report is not None else {}
         if archive.store is not None and report is not None:
-            files = 0
+            count = 0
             for erasure in archive.store.open_erasures():
                 if erasure.call == story.call:
-                    files = sum([await RecordingFiles(recordings_folder(data)).delete(name) for name in erasure.files])
-            ended = {"log_messages": messages, "recordings": files}
+                    count = sum([await files.delete(name) for name in erasure.files])
+            ended = {"log_messages": messages, "recordings": count}
             archive.store.end_erasure(story.call, ended, now=time.time())
             deleted = deleted | ended
     return f"Erased call {story.call}: {_say(messages, deleted)}."

@@ -8,7 +8,14 @@ from typing import NamedTuple
 import rich_click as click
 
 from offhook.services.cli.filtering import Wanted, filter_options
-from offhook.services.cli.options import Function, data_option, nats_option, store_option, to_store_url
+from offhook.services.cli.options import (
+    Function,
+    data_option,
+    nats_option,
+    recordings_options,
+    store_option,
+    to_store_url,
+)
 
 
 class Place(NamedTuple):
@@ -97,19 +104,36 @@ def end(place: Place, call: str, own_data: Path | None, own_store: str | None, n
 @click.argument("call", metavar="ID")
 @own_place
 @nats_option
+@recordings_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
-def erase(place: Place, call: str, own_data: Path | None, own_store: str | None, nats: str | None, yes: bool) -> None:
+def erase(
+    place: Place,
+    call: str,
+    own_data: Path | None,
+    own_store: str | None,
+    nats: str | None,
+    recordings: str | None,
+    recordings_endpoint: str | None,
+    yes: bool,
+) -> None:
     """Erase one call for good: log, record, transcript and recording. Not one that still lives."""
     import anyio
 
     from offhook.services.cli.erasing import describe_call, erase_call
+    from offhook.services.recordings import open_recordings
 
     data, store = place.or_own(own_data, own_store)
     if not yes:
         what = anyio.run(partial(describe_call, data, nats, call, store=store))
         click.confirm(f"Erase {what}? This cannot be undone.", abort=True)
-    click.echo(anyio.run(partial(erase_call, data, nats, call, store=store)))
+    files = open_recordings(data, recordings, recordings_endpoint)
+    try:
+        click.echo(anyio.run(partial(erase_call, data, nats, call, store=store, files=files)))
+    except OSError as error:
+        raise click.ClickException(
+            f"The record is erased, its recording is not yet: {error} 'offhook up' goes on with it."
+        ) from error
 
 
 @calls.command()

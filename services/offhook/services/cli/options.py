@@ -201,8 +201,42 @@ def keep_recordings_option(function: Function) -> Function:
         envvar="OFFHOOK_KEEP_RECORDINGS",
         show_envvar=True,
         show_default=True,
-        help="Days for which recordings of calls are kept in the data folder; 0: for ever.",
+        help="Days for which recordings of calls are kept; 0: for ever.",
     )(function)
+
+
+def _to_place(ctx: click.Context, _param: click.Parameter, url: str | None) -> str | None:
+    from offhook.services.recordings import BadPlace, parse_place
+
+    try:
+        return url and str(parse_place(url, ctx.params.get("recordings_endpoint")) and url)
+    except BadPlace as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def recordings_options(function: Function) -> Function:
+    """``--recordings``, ``--recordings-endpoint``: the bucket that recordings are moved into."""
+    for option in (
+        click.option(
+            "--recordings",
+            callback=_to_place,
+            metavar="s3://BUCKET/PREFIX",
+            envvar="OFFHOOK_RECORDINGS",
+            show_envvar=True,
+            help="Bucket that finished recordings are moved into. Its keys stand in AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, its region in AWS_REGION. Default: they stay in the data folder.",
+        ),
+        click.option(
+            "--recordings-endpoint",
+            is_eager=True,
+            metavar="URL",
+            envvar="OFFHOOK_RECORDINGS_ENDPOINT",
+            show_envvar=True,
+            help="Server that the bucket is on, such as https://minio.example.org:9000. Default: Amazon S3.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def metrics_option(function: Function) -> Function:

@@ -2,15 +2,21 @@
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from offhook.services.cli.history import Place, own_place
+from offhook.services.cli.options import recordings_options
+
+if TYPE_CHECKING:
+    from offhook.services.recordings import RecordingFiles
 
 
 @click.command()
 @click.argument("call", metavar="ID")
 @own_place
+@recordings_options
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path, allow_dash=True),
@@ -18,7 +24,15 @@ from offhook.services.cli.history import Place, own_place
     help="File to write; '-' is the standard output. Default: ID.ogg in this folder.",
 )
 @click.pass_obj
-def recording(place: Place, call: str, own_data: Path | None, own_store: str | None, output: Path | None) -> None:
+def recording(
+    place: Place,
+    call: str,
+    own_data: Path | None,
+    own_store: str | None,
+    recordings: str | None,
+    recordings_endpoint: str | None,
+    output: Path | None,
+) -> None:
     """Copy the recording of one call into a file: Ogg with Opus, the caller on the left, the agent on the right.
 
     \b
@@ -29,6 +43,7 @@ def recording(place: Place, call: str, own_data: Path | None, own_store: str | N
 
     from offhook.protocol.record import CallNotFound
     from offhook.services.cli.calls import open_kept
+    from offhook.services.recordings import open_recordings
 
     data, store = place.or_own(own_data, own_store)
     with open_kept(data, store) as kept:
@@ -38,21 +53,21 @@ def recording(place: Place, call: str, own_data: Path | None, own_store: str | N
     if found is None:
         raise click.ClickException("This call was not recorded.")
     output = output or Path(found.key)
-    size = anyio.run(partial(_copy, data, found.key, output))
+    files = open_recordings(data, recordings, recordings_endpoint)
+    size = anyio.run(partial(_copy, files, found.key, output))
     if output != Path("-"):
         click.echo(f"Wrote {size:,} bytes to {output}.", err=True)
 
 
-async def _copy(data: Path, name: str, output: Path) -> int:
+async def _copy(files: "RecordingFiles", name: str, output: Path) -> int:
     """Copy a recording; how many bytes it has."""
-    from offhook.services.recording_files import RecordingFiles
-    from offhook.services.settings import recordings_folder
-
-    folder = recordings_folder(data)
-    sound = await RecordingFiles(folder).find(name)
-    if sound is None:
-        raise click.ClickException(f"The recording is not here: there is no {folder / name}.")
-    with click.open_file(str(output), "wb") as file:
-        async for chunk in sound.read(range(sound.size)):
-            file.write(chunk)
+    try:
+        sound = await files.find(name)
+        if sound is None:
+            raise click.ClickException(f"The recording {name} is not kept here any more.")
+        with click.open_file(str(output), "wb") as file:
+            async for chunk in sound.read(range(sound.size)):
+                file.write(chunk)
+    except OSError as error:
+        raise click.ClickException(f"The recording cannot be copied: {error}") from error
     return sound.size

@@ -13,6 +13,7 @@ from offhook.services.cli.options import (
     log_options,
     media_options,
     metrics_option,
+    recordings_options,
     require_turn_secret,
     store_option,
     to_address,
@@ -48,6 +49,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
 @media_options
 @keep_logs_option(None)
 @keep_recordings_option
+@recordings_options
 @click.option("--node", envvar="OFFHOOK_NODE", show_envvar=True, help="Name of this process. Default: a new one.")
 @click.option(
     "--ready-fd", type=click.IntRange(min=0), help="Write 'ready' to this file descriptor when the role serves."
@@ -71,6 +73,8 @@ def run(
     agents: Path | None,
     keep_logs: int | None,
     keep_recordings: int,
+    recordings: str | None,
+    recordings_endpoint: str | None,
     node: str | None,
     ready_fd: int | None,
     exit_with_stdin: bool,
@@ -107,6 +111,8 @@ def run(
         turn_secret=turn_secret,
         keep_logs=keep_logs,
         keep_recordings=keep_recordings,
+        recordings=recordings,
+        recordings_endpoint=recordings_endpoint,
         ready_fd=ready_fd,
         exit_with_stdin=exit_with_stdin,
         metrics=metrics,

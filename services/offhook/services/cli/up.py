@@ -19,6 +19,7 @@ from offhook.services.cli.options import (
     log_options,
     media_options,
     metrics_option,
+    recordings_options,
     require_turn_secret,
     store_option,
     webhook_allow_option,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @media_options
 @keep_logs_option(30)
 @keep_recordings_option
+@recordings_options
 @metrics_option
 @log_options
 def up(
@@ -58,6 +60,8 @@ def up(
     agents: Path | None,
     keep_logs: int,
     keep_recordings: int,
+    recordings: str | None,
+    recordings_endpoint: str | None,
     metrics: Address | None,
     verbose: bool,
     log_level: Literal["debug", "info", "warning", "error"],
@@ -87,6 +91,8 @@ def up(
         turn_secret=turn_secret,
         keep_logs=keep_logs,
         keep_recordings=keep_recordings,
+        recordings=recordings,
+        recordings_endpoint=recordings_endpoint,
         exit_with_stdin=True,
         metrics=metrics,
         log_level="info" if verbose else log_level,

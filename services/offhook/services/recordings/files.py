@@ -1,10 +1,18 @@
-"""The folder of recordings, for those who do not write them: reading and deleting."""
+"""The folder of recordings, and the bucket they are moved into, for those who do not write them."""
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
+
+from offhook.services.recordings.place import open_bucket
+from offhook.services.settings import recordings_folder
+
+if TYPE_CHECKING:
+    from offhook.services.recordings.bucket import Bucket, BucketRecording
 
 #: Bytes that are read at a time.
 CHUNK = 64 * 1024
@@ -30,30 +38,40 @@ class RecordingFile:
 
 
 class RecordingFiles:
-    """The ``Files`` port over a folder, and the ``Recordings`` of the API."""
+    """The ``Files`` port over a folder and, if there is one, a bucket; and the ``Sounds`` of the API."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bucket: "Bucket | None" = None) -> None:
         self._folder = folder
+        self._bucket = bucket
 
-    async def find(self, name: str) -> RecordingFile | None:
-        """The recording of this name; None where there is none."""
+    async def find(self, name: str) -> "RecordingFile | BucketRecording | None":
+        """The recording of this name; None where there is none. Raises ``OSError``."""
         file = self._inside(name)
-        try:
-            return None if file is None else RecordingFile(file, await file.stat())
-        except FileNotFoundError:
+        if file is None:
             return None
+        try:
+            return RecordingFile(file, await file.stat())
+        except FileNotFoundError:
+            return None if self._bucket is None else await self._bucket.find(name)
 
     async def delete(self, name: str) -> bool:
         """See ``Files``. A name that leads out of the folder is none of ours."""
         file = self._inside(name)
         if file is None:
             return False
-        try:
+        here = there = False
+        with suppress(FileNotFoundError):
             await file.unlink()
-        except FileNotFoundError:
-            return False
-        return True
+            here = True
+        if self._bucket is not None:
+            there = await self._bucket.delete(name)
+        return here or there
 
     def _inside(self, name: str) -> anyio.Path | None:
         file = anyio.Path(self._folder / name)
         return file if file.name == name else None
+
+
+def open_recordings(data: Path, url: str | None, endpoint: str | None) -> RecordingFiles:
+    """The recordings of a data folder and of the bucket at ``url``, if it is given. Raises ``BadPlace``."""
+    return RecordingFiles(recordings_folder(data), open_bucket(url, endpoint))
