@@ -125,6 +125,7 @@ async def test_a_session_is_for_one_page_of_one_origin(stage: Stage, key: str) -
 async def test_the_example_with_curl_alone(stage: Stage, key: str) -> None:
     """Covers R7, S1: ``docs/examples/api.sh``."""
     async with over_the_session_protocol(stage, key) as client:
+        await client.hears("Yes?")
         await client.hang_up()
     await stage.ended(client.session)
     server = f"http://127.0.0.1:{stage.port}"

@@ -14,10 +14,10 @@ from anyio.abc import TaskGroup
 
 from offhook.actors.call_line import CallLine
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
+from offhook.actors.candidates import Candidates
 from offhook.actors.doorkeeper import UNAVAILABLE, Doorkeeper
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway
-from offhook.protocol import subjects
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 from offhook.protocol.errors import Reason, Refusal
@@ -41,8 +41,6 @@ log = logging.getLogger("offhook.joining")
 
 #: Seconds in which the first frame must bring a token.
 AUTH_SECONDS = 10.0
-#: Candidates taken from one page in all, and how many are refused before the socket is closed.
-MOST_CANDIDATES = 24
 #: Close codes with which a page goes away in good order.
 LEFT = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 
@@ -99,8 +97,7 @@ class JoiningActor:
         self._state = JoinState.NEW
         self._id = doorkeeper.new_id()
         self._call = session_of(socket.path)
-        self._candidates: list[Candidate] = []
-        self._taken_candidates = 0
+        self._candidates = Candidates(socket)
         self._line: CallLine | None = None
         self._tasks: TaskGroup
 
@@ -170,9 +167,7 @@ class JoiningActor:
                 check_answer(sdp)
                 self._state = JoinState.ANSWERED
                 self._to_call.report(ev.OfferAnswered(sdp=sdp))
-                for candidate in self._candidates:
-                    await self._send_candidate(candidate)
-                self._candidates.clear()
+                await self._candidates.pass_on(self._to_call, self._call)
             case Candidate():
                 await self._take_candidate(frame)
             case HangUp() if self._line is None:
@@ -203,21 +198,9 @@ class JoiningActor:
         await self._mailbox.put_soon(_Admitted(refusal))
 
     async def _take_candidate(self, frame: Candidate) -> None:
-        self._taken_candidates += 1
-        if self._taken_candidates > MOST_CANDIDATES:
-            if self._taken_candidates > 2 * MOST_CANDIDATES:
-                await self._socket.close(CloseCode.RATE_LIMITED, "too many candidates")
-            raise Refusal(
-                Reason.TOO_MANY_CANDIDATES, f"At most {MOST_CANDIDATES} candidates are taken; this one was ignored."
-            )
+        await self._candidates.take(AddCandidate(frame.candidate, frame.sdp_mid, frame.sdp_m_line_index))
         if self._state is JoinState.ANSWERED:
-            await self._send_candidate(frame)
-        else:
-            self._candidates.append(frame)
-
-    async def _send_candidate(self, frame: Candidate) -> None:
-        message = AddCandidate(frame.candidate, frame.sdp_mid, frame.sdp_m_line_index)
-        await self._to_call.pass_on(subjects.media(self._call), message)
+            await self._candidates.pass_on(self._to_call, self._call)
 
     # ── orders of the session ──────────────────────────────────────────────────────────────────────────────────
 

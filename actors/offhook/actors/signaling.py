@@ -12,6 +12,7 @@ from anyio.abc import TaskGroup
 
 from offhook.actors.call_line import CallLine
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
+from offhook.actors.candidates import Candidates
 from offhook.actors.doorkeeper import UNAVAILABLE, Admitted, Doorkeeper
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway
@@ -48,9 +49,6 @@ from offhook.protocol.signal import (
 )
 
 log = logging.getLogger("offhook.signaling")
-
-#: Candidates kept until the answer, and taken from one caller in all.
-MOST_CANDIDATES = 24
 
 
 class _Gone(msgspec.Struct, frozen=True):
@@ -92,8 +90,7 @@ class SignalingActor:
         self._sent = 0
         #: The token with which the caller can come back, and with which it can offer again.
         self._ticket = ""
-        self._candidates: list[IceCandidate] = []
-        self._taken_candidates = 0
+        self._candidates = Candidates(socket)
         #: Orders that came before the caller was told what it had missed.
         self._early: list[Envelope] = []
         self._line: CallLine | None = None
@@ -215,7 +212,7 @@ class SignalingActor:
                 state=self._state.value,
             )
         self._sdp = offer.sdp
-        self._taken_candidates = 0
+        self._candidates.begin_anew()
         self._to_call.report(ev.Reoffered(sdp=offer.sdp))
 
     async def _open_line(self, call: str) -> None:
@@ -249,21 +246,9 @@ class SignalingActor:
         self._tasks.start_soon(readmit)
 
     async def _take_candidate(self, frame: IceCandidate) -> None:
-        self._taken_candidates += 1
-        if self._taken_candidates > MOST_CANDIDATES:
-            if self._taken_candidates > 2 * MOST_CANDIDATES:
-                await self._socket.close(CloseCode.RATE_LIMITED, "too many candidates")
-            raise Refusal(
-                Reason.TOO_MANY_CANDIDATES, f"At most {MOST_CANDIDATES} candidates are taken; this one was ignored."
-            )
+        await self._candidates.take(AddCandidate(frame.candidate, frame.sdp_mid, frame.sdp_m_line_index))
         if self._state is SocketState.ANSWERED:
-            await self._send_candidate(frame)
-        else:
-            self._candidates.append(frame)
-
-    async def _send_candidate(self, frame: IceCandidate) -> None:
-        message = AddCandidate(frame.candidate, frame.sdp_mid, frame.sdp_m_line_index)
-        await self._to_call.pass_on(subjects.media(self._call), message)
+            await self._candidates.pass_on(self._to_call, self._call)
 
     # ── orders of the session ──────────────────────────────────────────────────────────────────────────────────
 
@@ -274,8 +259,7 @@ class SignalingActor:
             self._line = None
             self._state = SocketState.OPEN
             self._early.clear()
-            self._candidates.clear()
-            self._taken_candidates = 0
+            self._candidates.drop()
             await self._refuse(outcome)
             return
         self._call = self._socket.session = outcome.call
@@ -308,9 +292,7 @@ class SignalingActor:
                 await self._socket.send(encode_answer(order.call, sdp, resume_token=self._ticket or None))
                 self._state = SocketState.ANSWERED
                 self._call = self._socket.session = order.call
-                for candidate in self._candidates:
-                    await self._send_candidate(candidate)
-                self._candidates.clear()
+                await self._candidates.pass_on(self._to_call, self._call)
             case ShowCandidate(candidate=candidate, sdp_mid=mid, sdp_m_line_index=index):
                 await self._socket.send(encode_candidate(order.call, candidate, mid, index))
             case do.Announce(event=event, data=data):
