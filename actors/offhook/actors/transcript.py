@@ -21,7 +21,7 @@ from offhook.protocol.record import OutOfOrder, RecordsAway
 #: Name of the durable reader; all processes of the role share it.
 READER = "records"
 #: Entries that are written in one go, if so many have come.
-BATCH = 500
+BATCH = 1000
 #: Waits before trying again what is away: the first and the longest, seconds.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0

@@ -21,9 +21,9 @@ from offhook.services.bus.connection import Connection
 from offhook.services.bus.exchange import Exchange, Reply
 
 #: Messages of one pull.
-BATCH = 256
+BATCH = 500
 #: Messages all followers of one reader together may owe an ack for.
-MAX_UNACKED = 1000
+MAX_UNACKED = 3000
 #: Seconds a pull stays open at the server, and between its signs of life.
 EXPIRES = 20.0
 HEARTBEAT = 1.0

@@ -113,15 +113,19 @@ def _write(connection: Connection, taken: list[Taken], before: dict[str, Progres
 
 
 def _write_heads(connection: Connection, before: dict[str, Progress], after: dict[str, Progress]) -> None:
-    summaries = {call: summarize(progress) for call, progress in after.items()}
-    known = {call: summarize(progress) for call, progress in before.items() if call in after}
-    heads = {call: columns(summary) for call, summary in summaries.items() if summary != known.get(call)}
     positions = {call: {"seq": progress.seq, "progress": _encode(_slim(progress))} for call, progress in after.items()}
     new = [call for call in after if call not in before]
     old = [call for call in after if call in before]
-    _insert(connection, calls, [heads[call] for call in new])
+    _insert(connection, calls, [columns(summarize(after[call])) for call in new])
     _insert(connection, call_log_position, [{"call": call, **positions[call]} for call in new])
-    if rows := [{"this": call, **heads[call]} for call in old if call in heads]:
+    # Only what changed: to write a column is to write each index that holds it.
+    changed: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for call in old:
+        was, now = columns(summarize(before[call])), columns(summarize(after[call]))
+        values = {name: value for name, value in now.items() if value != was[name]}
+        if values:
+            changed.setdefault(tuple(values), []).append({"this": call, **values})
+    for rows in changed.values():
         connection.execute(_UPDATE_CALL, rows)
     if old:
         connection.execute(_UPDATE_POSITION, [{"this": call, **positions[call]} for call in old])
