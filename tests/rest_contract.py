@@ -33,6 +33,13 @@ from offhook.simulation.bus import SimulatedBus
 OPTIONS = ("--checks", "all", "--max-examples", "25", "--seed", "1", "--no-color", "--suppress-health-check", "all")
 CONFIG = Path(__file__).with_name("rest_contract.toml")
 CALL = "6f1c2d3e-0000-4000-8000-000000000001"
+#: It lives, so that it cannot be erased, and has a recording.
+RECORDED: tuple[ev.CallEvent, ...] = (
+    ev.MediaConnected(),
+    ev.RecordingBegan(key="a.ogg"),
+    ev.AgentAnswered(),
+    ev.RecordingSaved(key="a.ogg", seconds=1.0, size=1000),
+)
 AGENT = "id = 'front-desk'\nname = 'Front desk'\n[brain]\nkind = 'echo'\n"
 WIDGET = WidgetFields(name="site", agent="front-desk")
 FREE = Rates(secret_key=10**9, publishable_key=10**9, address=10**9, guesses=10**9)
@@ -46,7 +53,10 @@ async def main(options: tuple[str, ...]) -> int:
         place = data / "offhook.db"
         store, keys, replies = open_store(place), open_keys(place), open_replies(place)
         offered = ev.Offered(agent="front-desk", version="1", workspace=workspace.id, sdp="v=0", mode="traditional")
-        store.project(LogEntry(call=CALL, seq=1, at=1.0, owner=1, event=offered))
+        for seq, event in enumerate((offered, *RECORDED), 1):
+            store.project(LogEntry(call=CALL, seq=seq, at=float(seq), owner=1, event=event))
+        (data / "recordings").mkdir()
+        (data / "recordings" / "a.ogg").write_bytes(bytes(1000))
         stored, bus = open_stored_agents(place), SimulatedBus().client("api")
         widgets = open_widgets(place)
         stored.create(workspace.id, AGENT)

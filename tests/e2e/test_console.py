@@ -285,6 +285,15 @@ def test_the_recording_is_drawn_and_plays_in_step_with_the_transcript(enter: Any
     assert saved.value.path().read_bytes()[:4] == b"OggS"
 
 
+def test_a_long_recording_is_drawn_by_who_spoke_when(enter: Any) -> None:
+    page = enter()
+    lines = "[{ role: 'agent', begin: 2, end: 4 }]"
+    spoken = f"import('/web/pages/console/waveform.js').then((module) => module.spoken({lines}, 8))"
+    caller, agent = page.evaluate(spoken)
+    assert not any(caller)
+    assert [bar for bar, level in enumerate(agent) if level] == list(range(75, 150))
+
+
 def test_an_audio_element_plays_a_link_without_a_key(house: Product, key: str, enter: Any) -> None:
     """Covers R5."""
     asked = f"{house.url}v1/calls/{call_id(1)}/recording-links"

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from product import PATIENCE, Product
 from simulated_s3 import BUCKET, SimulatedS3
 from test_api import check_problem
+from test_replay import write
 from test_rest import Opened, Stage, opened, staged
 from test_rest_recordings import link_to, log_of
 
@@ -203,6 +204,23 @@ async def test_what_is_erased_while_it_is_moved_does_not_come_back(
 
     assert upload(folder, Overtaken(parse_place(PLACE, s3.url)), time.time() - 10) == 0
     assert there(bucket) == []
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told of the bucket", "not told"])
+def test_a_command_that_does_not_know_the_bucket_leaves_it_to_the_records(
+    told: bool, s3: SimulatedS3, folder: Path, bucket: Bucket
+) -> None:
+    anyio.run(write, folder.parent, log_of("whole"))
+    store = open_store(store_file(folder.parent))
+    store.project_all(log_of("whole"))
+    upload(folder, bucket, time.time() - 10)
+    arguments = ["calls", "erase", "whole", "--yes", "--data", str(folder.parent)]
+    more = ["--recordings", PLACE, "--recordings-endpoint", s3.url] if told else []
+    done = CliRunner().invoke(offhook, [*arguments, *more], env={"OFFHOOK_NATS": None})
+    assert (done.exit_code, "its recording" in done.output) == (0, told), done.output
+    assert [erasure.files for erasure in store.open_erasures()] == ([] if told else [("whole.ogg",)])
+    assert there(bucket) == ([] if told else ["whole.ogg"])
+    store.close()
 
 
 def test_old_and_erased_recordings_are_swept_out(folder: Path, bucket: Bucket) -> None:
