@@ -7,6 +7,7 @@ calls are read as a person or a program asks for them (aim: p95 under 50 ms), ea
 values.
 
     python bench/records.py [--calls 100000] [--times 40] [--on sqlite --on postgresql] [--writes 5000] [--bus 3000]
+                             [--runs 3]
 """
 
 import argparse
@@ -15,15 +16,16 @@ import statistics
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+from measure.call_logs import AGENTS, BEGIN, RARE, interleaved
 from measure.figures import Progress, machine, print_result
+from measure.processes import processes_below
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from postgres import PostgresServer
@@ -31,63 +33,34 @@ from postgres import PostgresServer
 from offhook.actors.transcript import BATCH, TranscriptActor
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState, EndReason, LogEntry
-from offhook.protocol.call import events as ev
 from offhook.protocol.messages import encode
 from offhook.protocol.record import CallFilter
 from offhook.services.bus import nats_server, open_bus
 from offhook.services.store import Store, StoreRecords, open_store, tell_webhooks
 
-#: What callers and agents say, over and over; and words of which each stands in few calls.
-COMMON = (
-    "hello this is the front desk how can I help you", "what are your opening hours", "we are open from nine to five",
-    "I would like to book an appointment", "on which day does it suit you", "on monday please at ten", "goodbye",
-)  # fmt: skip
-RARE = 5000
-AGENTS = tuple(f"agent-{number}" for number in range(20))
-SDP = "v=0\r\n" + "a=candidate:1 1 udp 2130706431 192.0.2.7 40000 typ host\r\n" * 20
-BEGIN = 1_760_000_000.0
+
+def cpu_of(server: PostgresServer | None) -> Callable[[], float]:
+    """A clock of the CPU that this process and the database's server use, seconds (NATS has its own)."""
+
+    def now() -> float:
+        theirs = 0.0 if server is None else sum(one.cpu for one in processes_below(server.pid))
+        return time.process_time() + theirs
+
+    return now
 
 
-def log_of(number: int, dice: random.Random) -> list[LogEntry]:
-    """The log of one short call: 18 entries, 6 lines."""
-    call, at = str(uuid.UUID(int=dice.getrandbits(128), version=4)), BEGIN + 300.0 * number
-    lines = [dice.choice(COMMON) for _ in range(5)] + [f"my number is word{dice.randrange(RARE)}"]
-    offer = ev.Offered(
-        agent=dice.choice(AGENTS), version="1", workspace="main" if number % 100 else "small", sdp=SDP,
-        mode="traditional", channel=dice.choice(["web", "web", "web", "chat"]), variables={"name": "Ada"},
-        metadata={"plan": dice.choice(["tin", "gold"]), "customer": str(dice.randrange(10_000))},
-    )  # fmt: skip
-    happened: list[ev.CallEvent] = [offer, ev.MediaPrepared(sdp=SDP, node="voice-1"), ev.MediaConnected()]
-    happened.append(ev.AgentAnswered())
-    for line, words in enumerate(lines, 1):
-        speaker: Any = "agent" if line % 2 else "caller"
-        happened.append(ev.Said(role=speaker, text=words, line=line, began=at + line, ended=at + line + 1))
-        happened.append(ev.FloorPassed(floor="listening" if line % 2 else "speaking"))
-    lost = dice.random() < 0.02
-    happened[-1:] = [ev.CallerHungUp(), ev.AgentStopped(), ev.MediaClosed()] if not lost else [
-        ev.MediaFailed(reason="media_failed", message="gone"), ev.AgentStopped(), ev.MediaClosed(),
-    ]  # fmt: skip
-    return [LogEntry(call=call, seq=seq, at=at + seq, owner=1, event=event) for seq, event in enumerate(happened, 1)]
-
-
-def interleaved(calls: int, at_once: int, dice: random.Random) -> Iterator[LogEntry]:
-    """The entries of many calls, of which ``at_once`` go on side by side."""
-    for first in range(0, calls, at_once):
-        logs = [log_of(number, dice) for number in range(first, min(first + at_once, calls))]
-        for position in range(max(map(len, logs))):
-            yield from (log[position] for log in logs if position < len(log))
-
-
-def fill(store: Store, calls: int, *, at_once: int = 100, size: int = BATCH) -> dict[str, float]:
+def fill(
+    store: Store, calls: int, clock: Callable[[], float], *, at_once: int = 100, size: int = BATCH
+) -> dict[str, float]:
     """Fill the store; entries are made beforehand, ``size`` by ``size``, and not measured."""
     entries = spent = cpu = 0.0
     batch: list[LogEntry] = []
 
     def write() -> None:
         nonlocal entries, spent, cpu
-        begun, used = time.perf_counter(), time.process_time()
+        used, begun = clock(), time.perf_counter()
         store.project_all(batch, listener=tell_webhooks)
-        spent, cpu = spent + time.perf_counter() - begun, cpu + time.process_time() - used
+        spent, cpu = spent + time.perf_counter() - begun, cpu + clock() - used
         entries += len(batch)
         batch.clear()
 
@@ -96,8 +69,19 @@ def fill(store: Store, calls: int, *, at_once: int = 100, size: int = BATCH) -> 
         if len(batch) == size:
             write()
     write()
-    return {"calls": calls, "entries": entries, "seconds": round(spent, 1), "entries/s": round(entries / spent),
-            "calls/s": round(calls / spent), "cpu seconds": round(cpu, 1)}  # fmt: skip
+    return written(calls, entries, spent, cpu)
+
+
+def written(calls: int, entries: float, spent: float, cpu: float) -> dict[str, float]:
+    """What one run of writing came to."""
+    return {"calls": calls, "entries": entries, "seconds": round(spent, 1), "calls/s": round(calls / spent),
+            "calls per cpu second": round(calls / cpu)}  # fmt: skip
+
+
+def median_of(runs: list[dict[str, float]]) -> dict[str, Any]:
+    """Of several runs of writing: the one in the middle, the slowest and the fastest."""
+    runs.sort(key=lambda run: run["calls/s"])
+    return runs[len(runs) // 2] | {"runs": len(runs), "least": runs[0]["calls/s"], "most": runs[-1]["calls/s"]}
 
 
 def questions(store: Store, dice: random.Random) -> dict[str, Callable[[], Any]]:
@@ -123,6 +107,7 @@ def questions(store: Store, dice: random.Random) -> dict[str, Callable[[], Any]]
         "metadata, half of all": lambda: ask(metadata={"plan": "gold"}),
         "text, few": lambda: ask(text=f"word{dice.randrange(RARE)}"),
         "text, most calls": lambda: ask(text=dice.choice(["hello", "goodbye", "opening hours"])),
+        "text, 2.5 % of calls": lambda: ask(text="refund"),
         "text, nobody said it": lambda: ask(text="swordfish"),
         "text, beginning of a word": lambda: ask(text=f"word{dice.randrange(10, 50)}"),
         "text, few and most": lambda: ask(text=f"hello word{dice.randrange(RARE)}"),
@@ -133,17 +118,22 @@ def questions(store: Store, dice: random.Random) -> dict[str, Callable[[], Any]]
     }
 
 
-def read(store: Store, times: int) -> dict[str, tuple[float, float]]:
-    """Median and 95th percentile of each question, milliseconds; the first time does not count."""
+def read(store: Store, times: int, clock: Callable[[], float]) -> dict[str, tuple[float, float, float]]:
+    """Median, 95th percentile and CPU of each question, milliseconds; the first time does not count."""
     found = {}
     for name, question in questions(store, random.Random(2)).items():
         question()
-        took = []
+        took, used = list[float](), clock()
         for _ in range(times):
             begun = time.perf_counter()
             question()
             took.append(1000 * (time.perf_counter() - begun))
-        found[name] = (round(statistics.median(took), 1), round(statistics.quantiles(took, n=20)[-1], 1))
+        used = 1000 * (clock() - used) / times
+        found[name] = (
+            round(statistics.median(took), 1),
+            round(statistics.quantiles(took, n=20)[-1], 1),
+            round(used, 1),
+        )
     return found
 
 
@@ -185,7 +175,7 @@ def run_beside_nats(work: Callable[[str], Awaitable[dict[str, float]]]) -> dict[
     return anyio.run(serve, backend="asyncio")
 
 
-async def follow(place: str, calls: int, url: str) -> dict[str, float]:
+async def follow(place: str, calls: int, clock: Callable[[], float], url: str) -> dict[str, float]:
     """The transcript actor, from logs in a NATS server to a new store."""
     store = open_store(place)
     entries = list(interleaved(calls, 100, random.Random(3)))
@@ -193,15 +183,14 @@ async def follow(place: str, calls: int, url: str) -> dict[str, float]:
         await append_all(gateway, entries)
     async with open_bus(url, name="records") as bus, anyio.create_task_group() as tasks:
         records = Counted(StoreRecords(store, listeners=(tell_webhooks,)), len(entries))
-        begun, cpu = time.perf_counter(), time.process_time()
+        cpu, begun = clock(), time.perf_counter()
         tasks.start_soon(TranscriptActor(bus, records).run)
         await records.done.wait()
-        spent, cpu = time.perf_counter() - begun, time.process_time() - cpu
+        spent, cpu = time.perf_counter() - begun, clock() - cpu
         tasks.cancel_scope.cancel()
     store.close()
     count = len(entries)
-    return {"calls": calls, "entries": count, "seconds": round(spent, 1), "entries/s": round(count / spent),
-            "calls/s": round(calls / spent), "cpu seconds": round(cpu, 1)}  # fmt: skip
+    return written(calls, count, spent, cpu)
 
 
 async def append_all(bus: Any, entries: list[LogEntry]) -> None:
@@ -229,9 +218,22 @@ def say(name: str, figures: dict[str, Any]) -> None:
     if not what.startswith("read"):
         print(f"  {found}", flush=True)
         return
-    for question, (median, p95) in found.items():
+    for question, (median, p95, cpu) in found.items():
         note = "   over 50 ms" if p95 > 50 else ""
-        print(f"  {question:28} {median:8.1f} ms median {p95:8.1f} ms p95{note}", flush=True)
+        print(f"  {question:28} {median:8.1f} ms median {p95:8.1f} ms p95 {cpu:8.1f} ms CPU{note}", flush=True)
+
+
+def write_once(place: str, options: argparse.Namespace, clock: Callable[[], float]) -> dict[str, float]:
+    """Entries in batches, into a new store."""
+    store = open_store(place)
+    found = fill(store, options.writes, clock)
+    store.close()
+    return found
+
+
+def follow_once(place: str, options: argparse.Namespace, clock: Callable[[], float]) -> dict[str, float]:
+    """Logs from NATS, into a new store."""
+    return run_beside_nats(partial(follow, place, options.bus, clock))
 
 
 def measure(name: str, options: argparse.Namespace, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -242,22 +244,20 @@ def measure(name: str, options: argparse.Namespace, folder: Path, progress: Prog
         def place(file: str) -> str:
             return str(folder / file) if server is None else server.new_database()
 
-        progress.step(f"{name}: writing {options.writes} calls")
-        store = open_store(place("written.db"))
-        figures: dict[str, Any] = {"written": fill(store, options.writes)}
-        store.close()
-        say(name, figures)
-        progress.step(f"{name}: from the bus")
-        figures["from the bus"] = run_beside_nats(partial(follow, place("followed.db"), options.bus))
-        say(name, figures)
+        clock, runs = cpu_of(server), range(options.runs)
+        figures: dict[str, Any] = {}
+        for what, work in (("written", write_once), ("from the bus", follow_once)):
+            progress.step(f"{name}: {what}")
+            figures[what] = median_of([work(place(f"{what} {run}.db"), options, clock) for run in runs])
+            say(name, figures)
         progress.step(f"{name}: filling with {options.calls} calls")
         store = open_store(place("filled.db"))
-        fill(store, options.calls, at_once=1, size=5000)
+        fill(store, options.calls, clock, at_once=1, size=5000)
         if server is not None:
             with store.reading() as connection:
                 connection.exec_driver_sql("ANALYZE")
         progress.step(f"{name}: reading")
-        figures["read, ms (median, p95)"] = read(store, options.times)
+        figures["read, ms (median, p95, cpu)"] = read(store, options.times, clock)
         store.close()
         say(name, figures)
     finally:
@@ -273,6 +273,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=40, help="times that each question is asked")
     parser.add_argument("--writes", type=int, default=5000, help="calls whose writing is measured")
     parser.add_argument("--bus", type=int, default=3000, help="calls that come from the bus")
+    parser.add_argument("--runs", type=int, default=3, help="times that writing is measured")
     parser.add_argument("--on", action="append", choices=["sqlite", "postgresql"], help="only there")
     options = parser.parse_args()
     before = machine()

@@ -36,7 +36,7 @@ from offhook.services.store.searching import fact, fts5_query, tsquery, words_to
 from offhook.services.store.tables import call_facts, calls, transcript_search
 
 #: So many calls are looked at one by one.
-LOOK = 1000
+LOOK = 2000
 #: A fact that more calls hold is not rare.
 FEW = 2000
 
