@@ -43,3 +43,37 @@ def test_a_report_that_the_owner_before_took_is_confirmed_and_not_taken_again() 
             tasks.cancel_scope.cancel()
 
     run(scenario)
+
+
+def test_what_follows_on_a_late_word_of_the_owner_before_is_not_refused() -> None:
+    """The owner before writes a line after the new one has read the log; the next line comes to the new one."""
+    agent = REPORTS[-1][1]
+    first, second = (
+        ev.Said(role="agent", text=text, line=line, began=1.0, ended=2.0)
+        for line, text in enumerate(["One.", "Two."], 1)
+    )
+
+    async def scenario() -> None:
+        bus, clock = SimulatedBus().client("test"), SimulatedClock()
+        revision = 0
+
+        async def write(event: ev.CallEvent, source: str, number: int, seq: int) -> None:
+            nonlocal revision
+            entry = LogEntry(call=CALL, seq=seq, at=clock.now(), owner=1, event=event, source=source, number=number)
+            revision = await bus.append(subjects.log(CALL), encode(entry), last=revision)
+
+        for seq, report in enumerate(REPORTS, 1):
+            await write(*report, seq)
+        async with bus.subscribe(subjects.taken(CALL, agent)) as confirmed, anyio.create_task_group() as tasks:
+            tasks.start_soon(SessionActor(CALL, bus=bus, clock=clock, owner=2).run)
+            await anyio.sleep(0.5)
+            await write(first, agent, 3, len(REPORTS) + 1)
+            await bus.publish(subjects.session(CALL), encode(Envelope(call=CALL, source=agent, number=4, body=second)))
+            with anyio.fail_after(5):
+                answer = decode_envelope(await anext(confirmed))
+            assert answer.body == Taken(agent, 4, accepted=True)
+            log = [decode_entry(message.subject, message.data) for message in await bus.read_log(subjects.log(CALL))]
+            assert [entry.event for entry in log[-2:]] == [first, second]
+            tasks.cancel_scope.cancel()
+
+    run(scenario)

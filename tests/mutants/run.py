@@ -40,7 +40,7 @@ FAULT_TESTS = ("tests/sim/test_whole_call.py", "tests/actors", "tests/sim")
 #: They start processes of their own, and those run what is installed.
 ELSEWHERE = ("tests/sim/test_examples.py", "tests/sim/test_pytest_plugin.py")
 #: Seconds after which a run that does not end counts as one that fails.
-PATIENCE = 300.0
+PATIENCE = 900.0
 
 #: Prints the number and invariant of each seed that breaks; stops at the first of those that should not.
 SEEDS = """

@@ -132,6 +132,10 @@ class SessionActor:
                 raise NoEdge(before.state, report.event)
             after, effects = step(before, report.event, now)
         except NoEdge as error:
+            if not self._fenced and await self._has_grown():
+                await self._repeat_orders()
+                await self._take(report)
+                return
             accepted = False
             log.debug("event changes nothing", extra={"call": self.call.id, "why": str(error)})
         else:
@@ -218,6 +222,12 @@ class SessionActor:
                 log.warning("entry passed over", extra={"call": self.call.id, "why": str(error)})
             if entry.number:
                 self._taken[entry.source] = (entry.number, True)
+
+    async def _has_grown(self) -> bool:
+        """Read the log again; whether the owner before us has written since. What we refuse may follow on that."""
+        before = self._revision
+        await self._rebuild()
+        return self._revision != before
 
     async def _append(self, entry: LogEntry) -> bool:
         """Append until it stands there; a bus that is away may have taken it, so look before giving up.
