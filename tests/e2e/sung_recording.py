@@ -20,15 +20,28 @@ def sung(line: int) -> tuple[float, float]:
 
 def sing(folder: Path, call: str, lines: tuple[tuple[Any, str], ...]) -> tuple[str, int]:
     """Write the recording of ``call``; the name of the file and its size."""
+    spoken = [(role, *sung(line)) for line, (role, _) in enumerate(lines, 1)]
     folder.mkdir(exist_ok=True)
-    recording, clock = silent_recording(folder)
-    encoder = OpusEncoder(MOUTH_RATE)
-    for number in range(int(SECONDS * 50)):
-        at, clock.now = number / 50, 100 + number / 50
-        speaks = [role for line, (role, _) in enumerate(lines, 1) if sung(line)[0] <= at < sung(line)[1]]
-        for role, send, frequency in (("caller", recording.heard, CALLER), ("agent", recording.sent, AGENT)):
-            sound = encoder.encode(tone(frequency, 0.02, MOUTH_RATE, begin=at)) if role in speaks else SILENCE
-            send(number * 960, sound)
-    recording.write(last=True)
-    file = (folder / recording.key).rename(folder / f"{call}.ogg")
+    file = sing_spans(folder, spoken, SECONDS).rename(folder / f"{call}.ogg")
     return file.name, file.stat().st_size
+
+
+def sing_spans(folder: Path, spans: list[tuple[str, float, float]], seconds: float) -> Path:
+    """Write a recording in which a side is heard from a second to another, and silent else."""
+    recording, clock = silent_recording(folder)
+    # A tenth of a second of a tone ends where it began.
+    tones = {role: sounds(frequency) for role, frequency in (("caller", CALLER), ("agent", AGENT))}
+    for number in range(int(seconds * 50)):
+        at, clock.now = number / 50, 100 + number / 50
+        speaks = {role for role, begin, end in spans if begin <= at < end}
+        for role, send in (("caller", recording.heard), ("agent", recording.sent)):
+            send(number * 960, tones[role][number % 5] if role in speaks else SILENCE)
+        if number % 25 == 24:
+            recording.write()
+    recording.write(last=True)
+    return folder / recording.key
+
+
+def sounds(frequency: float) -> list[bytes]:
+    encoder = OpusEncoder(MOUTH_RATE)
+    return [encoder.encode(tone(frequency, 0.02, MOUTH_RATE, begin=number / 50)) for number in range(5)]

@@ -1,5 +1,6 @@
 """The console in Chromium, in front of the real product (Build 10): covers R1, R2 and the console's part of X3."""
 
+import base64
 import csv
 import io
 import json
@@ -17,7 +18,7 @@ import pytest
 from page_stage import OpenPage
 from playwright.sync_api import Page, expect
 from product import Product
-from sung_recording import BEGINS, SECONDS, sing, sung
+from sung_recording import BEGINS, SECONDS, sing, sing_spans, sung
 from test_page_for_everybody import WEAK_TEXT
 
 import offhook.services.agents
@@ -252,6 +253,7 @@ def test_the_recording_is_drawn_and_plays_in_step_with_the_transcript(enter: Any
     slider = page.get_by_role("slider", name="Position in the recording")
     expect(slider).to_have_attribute("aria-valuemax", str(int(SECONDS)))
     for role in ("caller", "agent"):
+        assert max(levels(page, role)) > 40, "it was drawn by who spoke when"
         loud = [number / 300 * SECONDS for number, level in enumerate(levels(page, role)) if level > 20]
         lines = [sung(line) for line, (by, _) in enumerate(TALK, 1) if by == role]
         assert all(any(begin - 0.1 < at < end + 0.1 for begin, end in lines) for at in loud)
@@ -285,13 +287,25 @@ def test_the_recording_is_drawn_and_plays_in_step_with_the_transcript(enter: Any
     assert saved.value.path().read_bytes()[:4] == b"OggS"
 
 
-def test_a_long_recording_is_drawn_by_who_spoke_when(enter: Any) -> None:
+def test_a_long_recording_is_drawn_piece_by_piece(enter: Any, tmp_path: Path) -> None:
+    spans = [("agent", 10.0, 20.0), ("caller", 50.0, 70.0), ("agent", 118.0, 122.0), ("caller", 130.0, 140.0)]
+    data = sing_spans(tmp_path, spans, 150.0).read_bytes()
     page = enter()
-    lines = "[{ role: 'agent', begin: 2, end: 4 }]"
-    spoken = f"import('/web/pages/console/waveform.js').then((module) => module.spoken({lines}, 8))"
-    caller, agent = page.evaluate(spoken)
-    assert not any(caller)
-    assert [bar for bar, level in enumerate(agent) if level] == list(range(75, 150))
+    draw = """async ([text, lines]) => {
+        const { loudness, spoken } = await import("/web/pages/console/waveform.js");
+        const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+        return [await loudness(new Blob([bytes])), spoken(lines, 150)];
+    }"""
+    lines = [{"role": role, "begin": begin, "end": end} for role, begin, end in spans]
+    for sides in page.evaluate(draw, [base64.b64encode(data).decode(), lines]):
+        for role, side in zip(("caller", "agent"), sides, strict=True):
+            heard = [(begin, end) for who, begin, end in spans if who == role]
+            for bar, level in enumerate(side):
+                at = (bar + 0.5) / 2
+                if any(begin + 0.5 < at < end - 0.5 for begin, end in heard):
+                    assert level > 0.4, f"{role} at {at} s"
+                elif not any(begin - 0.5 < at < end + 0.5 for begin, end in heard):
+                    assert level < 0.2, f"{role} at {at} s"
 
 
 def test_an_audio_element_plays_a_link_without_a_key(house: Product, key: str, enter: Any) -> None:

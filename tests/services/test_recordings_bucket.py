@@ -105,6 +105,15 @@ async def test_a_moved_recording_is_heard_as_before(stage: Stage, folder: Path, 
     check_problem(await stage.client.get(link), 404, "recording_not_found")
 
 
+async def test_one_that_is_moved_while_it_is_asked_for_is_heard(folder: Path, bucket: Bucket) -> None:
+    found = await RecordingFiles(folder, bucket).find("whole.ogg")
+    assert found is not None and upload(folder, bucket, time.time() - 10) == 1
+    assert b"".join([chunk async for chunk in found.read(range(3, len(SOUND)))]) == SOUND[3:]
+    bucket.remove("whole.ogg")
+    with pytest.raises(FileNotFoundError):
+        assert [chunk async for chunk in found.read(range(3))] == []
+
+
 def test_the_command_line_takes_it_from_there(s3: SimulatedS3, folder: Path, bucket: Bucket) -> None:
     store = open_store(store_file(folder.parent))
     store.project_all(log_of("whole"))

@@ -21,15 +21,26 @@ CHUNK = 64 * 1024
 class RecordingFile:
     """A recording on disk, as it was when it was found."""
 
-    def __init__(self, path: anyio.Path, status: os.stat_result) -> None:
+    def __init__(self, path: anyio.Path, status: os.stat_result, bucket: "Bucket | None") -> None:
         self._path = path
+        self._bucket = bucket
         #: Bytes, and an entity tag for these bytes (RFC 9110 8.8.3).
         self.size = status.st_size
         self.etag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
 
     async def read(self, part: range) -> AsyncIterator[bytes]:
         """The bytes of a part, one chunk after the other. Raises ``OSError``."""
-        async with await self._path.open("rb") as file:
+        try:
+            file = await self._path.open("rb")
+        except FileNotFoundError:
+            # It was moved since it was found.
+            moved = None if self._bucket is None else await self._bucket.find(self._path.name)
+            if moved is None:
+                raise
+            async for chunk in moved.read(part):
+                yield chunk
+            return
+        async with file:
             await file.seek(part.start)
             left = len(part)
             while left and (chunk := await file.read(min(CHUNK, left))):
@@ -50,7 +61,7 @@ class RecordingFiles:
         if file is None:
             return None
         try:
-            return RecordingFile(file, await file.stat())
+            return RecordingFile(file, await file.stat(), self._bucket)
         except FileNotFoundError:
             return None if self._bucket is None else await self._bucket.find(name)
 

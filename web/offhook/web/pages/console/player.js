@@ -8,8 +8,6 @@ import { loudness, spoken, waveform } from "./waveform.js";
 /** Seconds that the arrow keys and the page keys go. */
 const STEP = 5;
 const LEAP = 30;
-/** Longer recordings (seconds) are not decoded to be drawn: that would take the memory of a film. */
-const LONGEST_DECODED = 1800;
 /** Seconds by which a browser may round a place that it is sent to. */
 const ROUNDED = 0.01;
 const SPEEDS = ["1", "1.25", "1.5", "2"];
@@ -39,7 +37,7 @@ export async function showPlayer(stage, record, body) {
   }
   const player = new Player(stage, record, sound);
   refill(body, player.element);
-  await player.draw();
+  player.draw();
   return player;
 }
 
@@ -94,10 +92,9 @@ export class Player {
     this._tell();
   }
 
-  /** Draw what is heard. */
+  /** Draw what is heard; of a long call that takes some seconds, in which it can be played already. */
   async draw() {
-    let sides = spoken(this._lines, this._length || 1);
-    if (this._length <= LONGEST_DECODED) sides = await loudness(this._sound).catch(() => sides);
+    const sides = await loudness(this._sound).catch(() => spoken(this._lines, this._length || 1));
     const { drawing, move } = waveform(sides);
     this._move = move;
     refill(this._slider, drawing);

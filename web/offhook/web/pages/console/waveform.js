@@ -5,8 +5,10 @@ import { draw } from "./dom.js";
 /** How many bars there are, and how high the drawing is. */
 const BARS = 300;
 const HEIGHT = 100;
-/** Hz that a recording is decoded to: enough to see it, a sixth of the memory. */
+/** Hz that a recording is decoded to: enough to see it. */
 const RATE = 8000;
+/** Seconds that are decoded at a time. */
+const PIECE = 60;
 
 /** @typedef {[number[], number[]]} Sides loudness of caller and agent, one number from 0 to 1 for each bar */
 
@@ -17,26 +19,68 @@ const RATE = 8000;
  * @returns {Promise<Sides>}
  */
 export async function loudness(sound) {
-  const decoded = await new OfflineAudioContext(2, 1, RATE).decodeAudioData(await sound.arrayBuffer());
-  const sides = /** @type {Sides} */ ([0, 1].map((side) => peaks(decoded.getChannelData(side))));
+  const bytes = new Uint8Array(await sound.arrayBuffer());
+  const { head, pieces, length } = cut(bytes);
+  const sides = /** @type {Sides} */ ([0, 1].map(() => new Array(BARS).fill(0)));
+  for (const { begin, from, to } of pieces) {
+    const piece = new Uint8Array(head + to - from);
+    piece.set(bytes.subarray(0, head));
+    piece.set(bytes.subarray(from, to), head);
+    const decoded = await new OfflineAudioContext(2, 1, RATE).decodeAudioData(piece.buffer);
+    sides.forEach((side, channel) => raise(side, decoded.getChannelData(channel), begin, length));
+  }
   const loudest = Math.max(...sides[0], ...sides[1]) || 1;
   // Speech is quiet for the most part; the root shows it.
   return /** @type {Sides} */ (sides.map((side) => side.map((peak) => Math.sqrt(peak / loudest))));
 }
 
-/** @param {Float32Array} samples */
-function peaks(samples) {
-  const found = new Array(BARS).fill(0);
-  for (let at = 0; at < samples.length; at++) {
-    const bar = Math.floor((at / samples.length) * BARS);
-    const level = Math.abs(samples[at]);
-    if (level > found[bar]) found[bar] = level;
+/**
+ * A recording in pieces of about a minute, so that a long call takes no more memory than a short one: decoded, a second
+ * has 384 kB. Each piece is whole pages (RFC 3533 6), and a recording of its own behind the two pages at the beginning.
+ *
+ * @param {Uint8Array} bytes
+ */
+function cut(bytes) {
+  const view = new DataView(bytes.buffer);
+  /** @type {{begin: number, from: number, to: number}[]} seconds, and bytes */
+  const pieces = [];
+  let [head, number, length, at] = [0, 0, 0, 0];
+  while (at + 27 <= bytes.length) {
+    if (view.getUint32(at) !== 0x4f676753) throw new Error("this is no Ogg file");
+    const segments = view.getUint8(at + 26);
+    const body = bytes.subarray(at + 27, at + 27 + segments).reduce((sum, size) => sum + size, 0);
+    const next = Math.min(bytes.length, at + 27 + segments + body);
+    if (++number <= 2) {
+      head = next;
+    } else {
+      const last = pieces[pieces.length - 1];
+      if (last && length - last.begin < PIECE) last.to = next;
+      else pieces.push({ begin: length, from: at, to: next });
+      length = (view.getUint32(at + 6, true) + view.getUint32(at + 10, true) * 2 ** 32) / 48000;
+    }
+    at = next;
   }
-  return found;
+  return { head, pieces, length };
 }
 
 /**
- * Where somebody speaks, for a recording whose sound is not decoded.
+ * Raise the bars of one side to what was heard from `begin` on.
+ *
+ * @param {number[]} side
+ * @param {Float32Array} samples
+ * @param {number} begin seconds
+ * @param {number} length of the whole recording, seconds
+ */
+function raise(side, samples, begin, length) {
+  for (let at = 0; at < samples.length; at++) {
+    const bar = Math.min(BARS - 1, Math.floor(((begin + at / RATE) / length) * BARS));
+    const level = Math.abs(samples[at]);
+    if (level > side[bar]) side[bar] = level;
+  }
+}
+
+/**
+ * Where somebody speaks, for a browser that cannot decode the sound.
  *
  * @param {{role: string, begin: number, end: number}[]} lines seconds from the beginning of the recording
  * @param {number} length seconds
