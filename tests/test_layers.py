@@ -42,8 +42,8 @@ KEPT_OUT = {
 }
 #: Files beside the folders of services that hold no third-party type: every folder may know them.
 SHARED = {"settings", "lifetime", "logs"}
-#: May import every folder of services: the file that wires a process, and the command line.
-WIRING = {"wiring", "cli", "role"}
+#: May import every folder of services: the files that wire a process, and the command line.
+WIRING = {"wiring", "late", "cli", "role"}
 
 
 class Import(NamedTuple):

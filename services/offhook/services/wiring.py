@@ -7,21 +7,19 @@ heavy parts stand inside the functions: a role pays for what it uses.
 import gc
 import logging
 import socket
-import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import anyio
 
 from offhook.actors.ports import Grant
 from offhook.protocol.errors import OffhookError
-from offhook.protocol.record import CallFilter, CallPage, CallRecord, Erased
 from offhook.services.bus import keep_logs, open_bus
+from offhook.services.late import LateHistory, late_agents, late_keys, late_replies, late_widgets, store_place
 from offhook.services.lifetime import wait_stopped
 from offhook.services.metrics import Read, call_figures, media_figures
 from offhook.services.recordings import open_bucket, open_recordings
@@ -29,10 +27,8 @@ from offhook.services.settings import BadSetup, Settings, recordings_folder, sig
 
 if TYPE_CHECKING:
     from offhook.services.agents import ServedAgents
-    from offhook.services.store import Keys, Replies, Store, StoredAgents, Webhooks, Widgets
+    from offhook.services.store import Store
     from offhook.services.tokens import Workspace
-
-T = TypeVar("T")
 
 log = logging.getLogger("offhook.wiring")
 
@@ -86,75 +82,6 @@ class WorkspaceVerifier:
             version=grant.version,
             drafts=grant.drafts,
         )
-
-
-class LateHistory:
-    """The records of calls, opened when they are first read: the page need not wait for the database's library."""
-
-    def __init__(self, place: str | Path) -> None:
-        self._place = place
-        self._lock = threading.Lock()
-        self._store: Store | None = None
-
-    def open(self) -> "Store":
-        """The store; from any thread. Raises what ``open_store`` raises."""
-        from offhook.services.store import open_store
-
-        with self._lock:
-            if self._store is None:
-                self._store = open_store(self._place)
-            return self._store
-
-    def calls(self, wanted: CallFilter | None = None, *, limit: int = 50, cursor: str | None = None) -> CallPage:
-        """See ``Store``."""
-        return self.open().calls(wanted, limit=limit, cursor=cursor)
-
-    def call(self, start: str, *, exact: bool = False) -> CallRecord:
-        """See ``Store``."""
-        return self.open().call(start, exact=exact)
-
-    def export_page(self, wanted: CallFilter, *, cursor: str | None = None) -> tuple[list[CallRecord], str | None]:
-        """See ``Store``."""
-        return self.open().export_page(wanted, cursor=cursor)
-
-    def erase(self, call: str, *, now: float) -> Erased | None:
-        """See ``Store``."""
-        return self.open().erase(call, now=now)
-
-    def erasure(self, call: str, *, workspace: str | None = None) -> Erased | None:
-        """See ``Store``."""
-        return self.open().erasure(call, workspace=workspace)
-
-    def webhooks(self) -> "Webhooks":
-        """See ``Store``."""
-        return self.open().webhooks()
-
-    def close(self) -> None:
-        """Let go of the database."""
-        if self._store is not None:
-            self._store.close()
-
-
-class Late(Generic[T]):
-    """Something of the database, opened when it is first needed; from any thread."""
-
-    def __init__(self, open_it: Callable[[], T], close: Callable[[T], None]) -> None:
-        self._open = open_it
-        self._close = close
-        self._lock = threading.Lock()
-        self._opened: T | None = None
-
-    def __call__(self) -> T:
-        """The thing. Raises what opening it raises."""
-        with self._lock:
-            if self._opened is None:
-                self._opened = self._open()
-            return self._opened
-
-    def close(self) -> None:
-        """Let go of it."""
-        if self._opened is not None:
-            self._close(self._opened)
 
 
 def run_gateway(settings: Settings) -> None:
@@ -343,7 +270,7 @@ async def _api(settings: Settings) -> None:
 
     workspace = CurrentWorkspace(settings.data)
     history = LateHistory(store_place(settings))
-    keys = Late(partial(_open_keys, settings, workspace()), lambda opened: opened.close())
+    keys = late_keys(settings, workspace())
 
     async def check_url(url: str) -> None:
         # Its library takes long to import, and few pages need it.
@@ -352,9 +279,9 @@ async def _api(settings: Settings) -> None:
 
         await check_webhook_url(url, allowed=parse_networks(settings.webhook_allow))
 
-    answers = Late(partial(_open_replies, settings), lambda opened: opened.close())
-    widgets = Late(partial(_open_widgets, settings), lambda opened: opened.close())
-    stored_agents = Late(partial(_open_stored_agents, settings), lambda opened: opened.close())
+    answers = late_replies(settings)
+    widgets = late_widgets(settings)
+    stored_agents = late_agents(settings)
     try:
         async with (
             open_bus(settings.nats, name=settings.node) as bus,
@@ -424,18 +351,13 @@ def _open_metrics(settings: Settings, read: Read) -> AbstractContextManager[obje
     return open_metrics(settings.metrics, read)
 
 
-def store_place(settings: Settings) -> str | Path:
-    """Where the records are kept."""
-    return settings.store or settings.data / "offhook.db"
-
-
 @asynccontextmanager
 async def _open_agents(settings: Settings, *, for_new_calls: bool = False) -> AsyncIterator["ServedAgents"]:
     """The agents of the folder and of the store, looked at as long as the context is open."""
     from offhook.services.agents import ServedAgents
     from offhook.services.tokens import CurrentWorkspace
 
-    store = Late(partial(_open_stored_agents, settings), lambda opened: opened.close())
+    store = late_agents(settings)
     workspace = CurrentWorkspace(settings.data)
     folder = settings.agents or settings.data / "agents"
     agents = ServedAgents(folder, store, lambda: workspace().id, clock=WallClock(), for_new_calls=for_new_calls)
@@ -446,32 +368,6 @@ async def _open_agents(settings: Settings, *, for_new_calls: bool = False) -> As
             tasks.cancel_scope.cancel()
     finally:
         store.close()
-
-
-def _open_widgets(settings: Settings) -> "Widgets":
-    from offhook.services.store import open_widgets
-
-    return open_widgets(store_place(settings))
-
-
-def _open_stored_agents(settings: Settings) -> "StoredAgents":
-    from offhook.services.store import open_stored_agents
-
-    return open_stored_agents(store_place(settings))
-
-
-def _open_keys(settings: Settings, workspace: "Workspace") -> "Keys":
-    from offhook.services.store import open_keys
-
-    keys = open_keys(store_place(settings))
-    keys.adopt(workspace.id, workspace.secret_key_hash)
-    return keys
-
-
-def _open_replies(settings: Settings) -> "Replies":
-    from offhook.services.store import open_replies
-
-    return open_replies(store_place(settings))
 
 
 async def _start(tasks: anyio.abc.TaskGroup, run: Callable[..., Awaitable[None]]) -> None:
