@@ -197,6 +197,7 @@ class Watcher:
         if state is CallState.ANSWERED:
             return
         now = anyio.current_time()
+        self._note_calm(now)
         calm = now - self._since_calm >= REPAIR and watched.ownerless is None
         silent_by = watched.left + AT_ONCE if calm else max(watched.left, self._since_calm) + REPAIR
         if now > silent_by and watched.ownerless is None:
@@ -219,9 +220,7 @@ class Watcher:
         known = {} if bus.troubles.operations else self._well
         self._well = {node.name: known.get(node.name, now) for node in gateways}
         whole = min(self._well.values(), default=now)
-        unwell = [node for node in self.world.nodes.values() if not (node.well or node.killed)]
-        if bus.troubles.operations or bus.troubles.messages or unwell:
-            self._since_calm = now
+        self._note_calm(now)
         owned = {call for node in gateways if node.registry is not None for call in node.registry.calls}
         for call, watched in self.calls.items():
             living = watched.call.state is not CallState.ENDED
@@ -233,6 +232,13 @@ class Watcher:
             if now - since > ADOPTION + LOOK:
                 self.fail("owned", call, f"no gateway has owned the call for {now - since:.1f} s")
         self._check_tools()
+
+    def _note_calm(self, now: float) -> None:
+        bus = self.world.bus
+        assert isinstance(bus, FaultyBus)
+        unwell = [node for node in self.world.nodes.values() if not (node.well or node.killed)]
+        if bus.troubles.operations or bus.troubles.messages or unwell:
+            self._since_calm = now
 
     def _check_tools(self) -> None:
         used = self._agents.used
