@@ -1,6 +1,8 @@
 """Calls as text for people."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
 from io import StringIO
 from pathlib import Path
@@ -23,6 +25,7 @@ from offhook.protocol.record import (
     TranscriptLine,
     fold_record,
 )
+from offhook.services.cli.call_place import Place, open_place
 from offhook.services.cli.calls import list_calls, show_call
 from offhook.services.cli.filtering import read_filter
 from offhook.services.cli.rendering import (
@@ -35,6 +38,7 @@ from offhook.services.cli.rendering import (
     say_reason,
     say_recording,
 )
+from offhook.services.cli.where import Where
 from offhook.services.store import open_store, store_file
 from offhook.simulation.call_logs import call_logs
 
@@ -135,24 +139,20 @@ def test_how_the_audio_fared_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recording", "folder", "words"),
+    ("recording", "place", "words"),
     [
-        (None, None, ""),
-        (Recording(key="c.ogg"), Path("/data/recordings"), "not finished, /data/recordings/c.ogg"),
-        (
-            Recording(key="c.ogg", seconds=62.0, size=1),
-            None,
-            "1 min 2 s, 1 bytes, c.ogg (not in this data folder any more)",
-        ),
+        (None, "", ""),
+        (Recording(key="c.ogg"), "/data/recordings/c.ogg", "not finished, /data/recordings/c.ogg"),
+        (Recording(key="c.ogg", seconds=62.0, size=1), "", "1 min 2 s, 1 bytes"),
         (
             Recording(key="c.ogg", seconds=2.0, size=91_204, consent="2026-11", failure="The disk was full."),
-            Path("/r"),
+            "/r/c.ogg",
             "2.0 s, 91,204 bytes, /r/c.ogg, agreed to text 2026-11. The disk was full.",
         ),
     ],
 )
-def test_a_recording_is_named_where_it_lies(recording: Recording | None, folder: Path | None, words: str) -> None:
-    assert say_recording(recording, folder) == words
+def test_a_recording_is_named_where_it_lies(recording: Recording | None, place: str, words: str) -> None:
+    assert say_recording(recording, place) == words
 
 
 def test_no_calls() -> None:
@@ -226,18 +226,25 @@ def fill(data: Path, number: int) -> None:
     store.close()
 
 
+@contextmanager
+def filled(data: Path, number: int) -> Iterator[Place]:
+    fill(data, number)
+    with open_place(Where(data)) as place:
+        yield place
+
+
 def test_a_list_may_be_longer_than_a_page_of_the_store(tmp_path: Path) -> None:
-    fill(tmp_path, 205)
-    lines = list_calls(tmp_path, limit=203, as_json=True).splitlines()
+    with filled(tmp_path, 205) as place:
+        lines = list_calls(place, limit=203, as_json=True).splitlines()
     assert [msgspec.json.decode(line)["id"] for line in lines] == [f"call-{index:04}" for index in range(204, 1, -1)]
 
 
 def test_lists_are_filtered(tmp_path: Path) -> None:
-    fill(tmp_path, 2)
     connecting, held = (read_filter(now=0.0, state=word, agent="a") for word in ("Connecting", "held"))
-    assert len(list_calls(tmp_path, wanted=connecting, as_json=True).splitlines()) == 2
-    assert list_calls(tmp_path, wanted=held, as_json=True) == ""
-    assert list_calls(tmp_path, wanted=held, as_json=False) == "No such calls."
+    with filled(tmp_path, 2) as place:
+        assert len(list_calls(place, wanted=connecting, as_json=True).splitlines()) == 2
+        assert list_calls(place, wanted=held, as_json=True) == ""
+        assert list_calls(place, wanted=held, as_json=False) == "No such calls."
 
 
 def test_filters_are_written_as_people_write_them() -> None:
@@ -255,15 +262,16 @@ def test_filters_are_written_as_people_write_them() -> None:
 
 
 def test_one_call_as_json_and_text(tmp_path: Path) -> None:
-    fill(tmp_path, 1)
-    assert msgspec.json.decode(show_call(tmp_path, "call", as_json=True), type=CallRecord).agent == "a"
-    assert show_call(tmp_path, "call-0000", as_json=False).startswith("Call call-0000\n")
+    with filled(tmp_path, 1) as place:
+        assert msgspec.json.decode(show_call(place, "call", as_json=True), type=CallRecord).agent == "a"
+        assert show_call(place, "call-0000", as_json=False).startswith("Call call-0000\n")
 
 
 def test_looking_makes_nothing(tmp_path: Path) -> None:
     data = tmp_path / "none"
-    assert list_calls(data, as_json=False) == "No calls yet."
-    assert list_calls(data, as_json=True) == ""
-    with pytest.raises(CallNotFound):
-        show_call(data, "a", as_json=False)
+    with open_place(Where(data)) as place:
+        assert list_calls(place, as_json=False) == "No calls yet."
+        assert list_calls(place, as_json=True) == ""
+        with pytest.raises(CallNotFound):
+            show_call(place, "a", as_json=False)
     assert not data.exists()

@@ -10,8 +10,8 @@ import rich_click as click
 from offhook.protocol.agent.history import Environment, FileAgent, StoredAgent
 from offhook.services.cli.agent_place import open_place
 from offhook.services.cli.keys import json_option
-from offhook.services.cli.server import place_options
 from offhook.services.cli.tables import table_text
+from offhook.services.cli.where import place_options
 
 _COLUMNS = ("id", "name", "newest", "live", "sandbox", "changed")
 

@@ -4,18 +4,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import rich_click as click
 
 from offhook.protocol.export import ExportFormat, export_lines
 from offhook.protocol.record import CallRecord
 from offhook.services.cli.filtering import Wanted, filter_options
-from offhook.services.cli.history import Place, own_place
 from offhook.services.cli.options import nats_option
-
-if TYPE_CHECKING:
-    from offhook.services.store import Store
+from offhook.services.cli.where import Where, own_folder, own_place
 
 
 @click.command()
@@ -30,30 +27,31 @@ if TYPE_CHECKING:
     help=("One JSON object a line, or CSV for spreadsheets (a text that begins like a formula gets an apostrophe)."),
 )
 @click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write. Default: the terminal.")
-@click.pass_obj
-def export(
-    place: Place, own_data: Path | None, own_store: str | None, wanted: Wanted, form: ExportFormat, output: Path | None
-) -> None:
+def export(where: Where, wanted: Wanted, form: ExportFormat, output: Path | None) -> None:
     """Write all calls, newest first, each with its transcript and analysis.
 
     \b
         offhook calls export --format csv --since 2026-11-01 --output november.csv
         offhook calls export --reason failed | jq .failure
     """
-    from offhook.services.cli.calls import open_kept
+    from offhook.services.cli.call_place import open_place
 
-    with open_kept(*place.or_own(own_data, own_store)) as store:
+    with open_place(where) as place:
+        records = place.records(wanted(time.time()))
         if output is None:
-            _write(store, wanted, form, sys.stdout.buffer)
-        else:
-            with output.open("wb") as file:
-                count = _write(store, wanted, form, file)
-            click.echo(f"Wrote {count} calls to {output}.", err=True)
+            _write(records, form, sys.stdout.buffer)
+            return
+        try:
+            file = output.open("wb")
+        except OSError as error:
+            raise click.ClickException(f"{output} cannot be written ({error.strerror}).") from None
+        with file:
+            count = _write(records, form, file)
+        click.echo(f"Wrote {count} calls to {output}.", err=True)
 
 
-def _write(store: "Store | None", wanted: Wanted, form: ExportFormat, file: IO[bytes]) -> int:
+def _write(records: Iterator[CallRecord], form: ExportFormat, file: IO[bytes]) -> int:
     count = 0
-    records = () if store is None else (one for some in store.export(wanted(time.time())) for one in some)
 
     def counted() -> Iterator[CallRecord]:
         nonlocal count
@@ -69,10 +67,9 @@ def _write(store: "Store | None", wanted: Wanted, form: ExportFormat, file: IO[b
 
 @click.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@own_place
+@own_folder
 @nats_option
-@click.pass_obj
-def rebuild(place: Place, ids: tuple[str, ...], own_data: Path | None, own_store: str | None, nats: str | None) -> None:
+def rebuild(where: Where, ids: tuple[str, ...], nats: str | None) -> None:
     """Make records anew from the logs of their calls: of all logs that are kept, or of the calls named.
 
     For a store that was lost, or after an upgrade that keeps more. Nobody is told of it, analyses stay, and a record
@@ -82,8 +79,8 @@ def rebuild(place: Place, ids: tuple[str, ...], own_data: Path | None, own_store
 
     from offhook.services.cli.rebuilding import rebuild_calls
 
-    data, store = place.or_own(own_data, own_store)
-    built, skipped = anyio.run(rebuild_calls, data, store, nats, ids, _progress if sys.stderr.isatty() else None)
+    tell = _progress if sys.stderr.isatty() else None
+    built, skipped = anyio.run(rebuild_calls, where.data, where.store, nats, ids, tell)
     click.echo(f"Rebuilt {built} records" + (f", left {skipped} as they are." if skipped else "."))
 
 
@@ -92,11 +89,10 @@ def _progress(done: int, of: int) -> None:
 
 
 @click.command()
-@own_place
+@own_folder
 @click.option("--days", type=click.IntRange(min=1), help="Erase calls so many days after their end.")
 @click.option("--for-ever", is_flag=True, help="Erase none by themselves (as it is at first).")
-@click.pass_obj
-def keep(place: Place, own_data: Path | None, own_store: str | None, days: int | None, for_ever: bool) -> None:
+def keep(where: Where, days: int | None, for_ever: bool) -> None:
     """Say for how long calls are kept, or show it.
 
     Older calls are erased with their logs, recordings and analyses, by the records role, within ten minutes.
@@ -105,5 +101,5 @@ def keep(place: Place, own_data: Path | None, own_store: str | None, days: int |
 
     if days is not None and for_ever:
         raise click.UsageError("Either --days or --for-ever.")
-    kept = keep_calls(*place.or_own(own_data, own_store), days=days, change=days is not None or for_ever)
+    kept = keep_calls(where.data, where.store, days=days, change=days is not None or for_ever)
     click.echo("Calls are kept for ever." if kept is None else f"Calls are kept for {kept} days.")

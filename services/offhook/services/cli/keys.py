@@ -11,8 +11,8 @@ from offhook.protocol.errors import OffhookError
 from offhook.protocol.keys import SCOPES, Key, KeyKind, KeyMode, KeyUnfit, MadeKey, NewKey, Scope
 from offhook.services.cli.key_place import open_place
 from offhook.services.cli.options import data_option
-from offhook.services.cli.server import place_options
 from offhook.services.cli.tables import table_text
+from offhook.services.cli.where import data_folder_only, place_options
 
 _COLUMNS = ("id", "kind", "name", "ends with", "for", "last used", "state")
 
@@ -131,11 +131,13 @@ def revoke(key_id: str, as_json: bool, **where: Any) -> None:
 
 @keys.command(name="rotate-signing")
 @click.option("--drop-old", is_flag=True, help="Tokens that are out already stop to count at once.")
+@data_folder_only
 @data_option
 def rotate_signing(drop_old: bool, data: Path) -> None:
     """Sign call tokens with a new key.
 
-    Running processes take it up within a second. Tokens that the key before has signed count until they expire.
+    Running processes take it up within a second. Tokens that the key before has signed count until they expire. Not on
+    a server: where OFFHOOK_SERVER names one, name the folder with --data.
     """
     from offhook.services.tokens import rotate_signing_key
 

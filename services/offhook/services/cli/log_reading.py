@@ -125,7 +125,7 @@ def _prove(entries: list[LogEntry], record: CallRecord | None) -> tuple[tuple[Di
 async def open_archive(data: Path, nats: str | None, place: str | None = None) -> AsyncIterator[CallArchive]:
     """The logs and records behind a data folder. Raises ``NoBus``, ``NatsUnavailable``, ``BadSetup``."""
     from offhook.services.bus import open_bus
-    from offhook.services.cli.calls import open_kept
+    from offhook.services.cli.call_place import open_kept
 
     async with reach_bus(data, nats) as url, open_bus(url, name="offhook-cli") as bus:
         with open_kept(data, place) as store:

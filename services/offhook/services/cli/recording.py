@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from offhook.services.cli.history import Place, own_place
 from offhook.services.cli.options import recordings_options
+from offhook.services.cli.where import Where, own_place, refuse_folder_options
 
 if TYPE_CHECKING:
     from offhook.services.recordings import RecordingFiles
@@ -23,15 +23,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="File to write; '-' is the standard output. Default: ID.ogg in this folder.",
 )
-@click.pass_obj
 def recording(
-    place: Place,
-    call: str,
-    own_data: Path | None,
-    own_store: str | None,
-    recordings: str | None,
-    recordings_endpoint: str | None,
-    output: Path | None,
+    where: Where, call: str, recordings: str | None, recordings_endpoint: str | None, output: Path | None
 ) -> None:
     """Copy the recording of one call into a file: Ogg with Opus, the caller on the left, the agent on the right.
 
@@ -41,22 +34,41 @@ def recording(
     """
     import anyio
 
-    from offhook.protocol.record import CallNotFound
-    from offhook.services.cli.calls import open_kept
+    from offhook.services.cli.call_place import open_place
     from offhook.services.recordings import open_recordings
 
-    data, store = place.or_own(own_data, own_store)
-    with open_kept(data, store) as kept:
-        if kept is None:
-            raise CallNotFound(f"There is no call {call!r}: there were no calls yet.")
-        found = kept.call(call).recording
-    if found is None:
-        raise click.ClickException("This call was not recorded.")
-    output = output or Path(found.key)
-    files = open_recordings(data, recordings, recordings_endpoint)
-    size = anyio.run(partial(_copy, files, found.key, output))
+    if where.server is not None:
+        refuse_folder_options("recordings", "recordings_endpoint")
+        output, size = _fetch(where.server, where.key, call, output)
+    else:
+        with open_place(where) as place:
+            found = place.call(call).recording
+        if found is None:
+            raise click.ClickException("This call was not recorded.")
+        output = output or Path(found.key)
+        files = open_recordings(where.data, recordings, recordings_endpoint)
+        size = anyio.run(partial(_copy, files, found.key, output))
     if output != Path("-"):
         click.echo(f"Wrote {size:,} bytes to {output}.", err=True)
+
+
+def _fetch(server: str, key: str | None, start: str, output: Path | None) -> tuple[Path, int]:
+    """Copy a recording from a server; where to, and how many bytes it has."""
+    from offhook.services.cli.call_place import open_remote
+
+    size = 0
+    with open_remote(server, key) as calls:
+        call = calls.find(start)
+        # The server made the id up: it does not lead out of this folder.
+        output = output or Path(Path(f"{call}.ogg").name)
+        with calls.sound(call) as pieces:
+            try:
+                with click.open_file(str(output), "wb") as file:
+                    for piece in pieces:
+                        size += file.write(piece)
+            except OSError as error:
+                raise click.ClickException(f"The recording cannot be copied: {error}") from error
+    return output, size
 
 
 async def _copy(files: "RecordingFiles", name: str, output: Path) -> int:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -75,11 +74,9 @@ def render_calls(calls: Sequence[CallSummary], *, now: float, zone: tzinfo | Non
     return table
 
 
-def render_call(
-    record: CallRecord, *, now: float, zone: tzinfo | None = None, recordings: Path | None = None
-) -> RenderableType:
-    """One call: its facts, its states and what was said. ``recordings`` is the folder of its recording, if here."""
-    facts = _facts(record, now, zone, recordings)
+def render_call(record: CallRecord, *, now: float, zone: tzinfo | None = None, recording: str = "") -> RenderableType:
+    """One call: its facts, its states and what was said. ``recording`` says where its recording lies."""
+    facts = _facts(record, now, zone, recording)
     parts: list[RenderableType] = [Text(f"Call {plain(record.id)}", style="bold"), _indent(facts)]
     if record.states:
         parts += [Text("\nStates", style="bold"), _indent(_states(record))]
@@ -135,15 +132,16 @@ def say_reason(call: CallSummary) -> str:
     return f"{words}: {_FAILURES.get(call.failure, plain(call.failure).replace('_', ' '))}"
 
 
-def say_recording(recording: Recording | None, folder: Path | None) -> str:
+def say_recording(recording: Recording | None, place: str) -> str:
     """``12 s, 91,204 bytes, /data/recordings/….ogg``; empty for a call that was not recorded."""
     if recording is None:
         return ""
-    place = str(folder / recording.key) if folder else f"{recording.key} (not in this data folder any more)"
     if recording.seconds is None:
-        parts = ["not finished", place]
+        parts = ["not finished"]
     else:
-        parts = [say_duration(recording.seconds), f"{recording.size:,} bytes", place]
+        parts = [say_duration(recording.seconds), f"{recording.size:,} bytes"]
+    if place:
+        parts.append(place)
     if recording.consent:
         parts.append(f"agreed to text {recording.consent}")
     return ", ".join(parts) + (f". {recording.failure}" if recording.failure else "")
@@ -181,7 +179,7 @@ def _ms(seconds: float) -> str:
 # ── parts of one call ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _facts(record: CallRecord, now: float, zone: tzinfo | None, recordings: Path | None) -> Table:
+def _facts(record: CallRecord, now: float, zone: tzinfo | None, recording: str) -> Table:
     started = _local(record.created_at, zone)
     rows = [
         ("Agent", " ".join(filter(None, (record.agent, record.version and f"version {record.version}"))) or "none"),
@@ -191,7 +189,7 @@ def _facts(record: CallRecord, now: float, zone: tzinfo | None, recordings: Path
         ("State", record.state.value),
         ("Ended", say_reason(record)),
         ("Talked", _talked(record, now)),
-        ("Recording", say_recording(record.recording, recordings)),
+        ("Recording", say_recording(record.recording, recording)),
         ("Audio in", say_audio_in(record.quality)),
         ("Audio out", say_audio_out(record.quality)),
         ("Caller", record.caller or ""),

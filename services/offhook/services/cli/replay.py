@@ -5,10 +5,12 @@ from pathlib import Path
 import rich_click as click
 
 from offhook.services.cli.options import data_option, nats_option, store_option
+from offhook.services.cli.where import data_folder_only
 
 
 @click.command()
 @click.argument("call", metavar="CALL")
+@data_folder_only
 @data_option
 @store_option
 @nats_option
@@ -18,7 +20,8 @@ def replay(ctx: click.Context, call: str, data: Path, store: str | None, nats: s
     """Walk along the log of CALL: what happened, in which state, and what followed.
 
     Then the fold of the log is compared with the record in the store, field by field; exit code 1 if they differ. The
-    first characters of the id are enough. Works beside a running offhook and without one.
+    first characters of the id are enough. Works beside a running offhook and without one, not on a server: where
+    OFFHOOK_SERVER names one, name the folder with --data.
 
     \b
         offhook replay 1b4e28ba
@@ -44,6 +47,7 @@ def replay(ctx: click.Context, call: str, data: Path, store: str | None, nats: s
 
 
 @click.command()
+@data_folder_only
 @data_option
 @nats_option
 @click.option("--limit", type=click.IntRange(1, 10000), default=20, show_default=True, help="Newest ones to show.")
@@ -52,6 +56,7 @@ def dead(data: Path, nats: str | None, limit: int, as_json: bool) -> None:
     """List the messages that no part of offhook could take, newest last, each with its reason.
 
     They are kept for two weeks. There should be none: each is a fault, or somebody else's message on the bus.
+    Not on a server: where OFFHOOK_SERVER names one, name the folder with --data.
     """
     import anyio
     import msgspec

@@ -10,9 +10,9 @@ import rich_click as click
 from offhook.protocol.webhooks import WEBHOOK_EVENTS, Attempt, Delivery, MadeWebhook, Webhook
 from offhook.services.cli.options import webhook_allow_option
 from offhook.services.cli.rendering import plain, say_ago
-from offhook.services.cli.server import place_options
 from offhook.services.cli.tables import table_text
 from offhook.services.cli.webhook_place import open_place
+from offhook.services.cli.where import place_options
 
 _id = click.argument("id_", metavar="ID")
 _json = click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")

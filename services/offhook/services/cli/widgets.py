@@ -11,8 +11,8 @@ import rich_click as click
 from offhook.protocol.keys import KeyUnfit
 from offhook.protocol.widgets import Widget, WidgetFields
 from offhook.services.cli.options import Function
-from offhook.services.cli.server import place_options
 from offhook.services.cli.tables import table_text
+from offhook.services.cli.where import place_options
 from offhook.services.cli.widget_place import open_place
 
 _COLUMNS = ("code", "name", "agent", "kind", "domains", "changed")
