@@ -21,7 +21,7 @@ from test_replay import write
 from test_rest import Opened, Stage, opened, staged
 from test_rest_recordings import link_to, log_of
 
-from offhook.services.cli import offhook
+from offhook.services.cli import checks, offhook
 from offhook.services.recordings import BadPlace, RecordingFiles, open_bucket, parse_place
 from offhook.services.recordings.bucket import CHUNK, Bucket, BucketAway
 from offhook.services.recordings.moving import run_uploads, sweep, upload
@@ -124,6 +124,42 @@ def test_the_command_line_takes_it_from_there(s3: SimulatedS3, folder: Path, buc
     assert done.stdout_bytes == SOUND
     gone = CliRunner().invoke(offhook, arguments, env={"OFFHOOK_RECORDINGS_ENDPOINT": "http://127.0.0.1:9"})
     assert gone.exit_code == 1 and "cannot be copied" in gone.output
+
+
+def test_a_call_is_shown_with_the_place_of_its_recording(s3: SimulatedS3, folder: Path, bucket: Bucket) -> None:
+    store = open_store(store_file(folder.parent))
+    store.project_all(log_of("whole"))
+    store.close()
+
+    def shown(*more: str, at: str = s3.url) -> str:
+        arguments = ["calls", "show", "whole", "--data", str(folder.parent), *more]
+        return CliRunner().invoke(offhook, arguments, env={"OFFHOOK_RECORDINGS_ENDPOINT": at, "COLUMNS": "400"}).output
+
+    told = ("--recordings", f"{PLACE}/")
+    assert str(folder / "whole.ogg") in shown(*told)
+    upload(folder, bucket, time.time() - 10)
+    assert f"{PLACE}/whole.ogg" in shown(*told)
+    assert "whole.ogg (not in this data folder any more)" in shown()
+    assert f"not in this data folder; {PLACE}/ cannot be asked" in shown(*told, at="http://127.0.0.1:9")
+    bucket.remove("whole.ogg")
+    assert "whole.ogg (neither in this data folder nor in" in shown(*told)
+
+
+def test_the_doctor_tries_the_bucket(s3: SimulatedS3, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = checks.recordings(PLACE, s3.url)
+    assert (found.verdict, there(bucket)) == ("ok", []), found
+    missing = checks.recordings("s3://nowhere", s3.url)
+    away = checks.recordings(PLACE, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    refused = checks.recordings(PLACE, s3.url)
+    assert {missing.verdict, away.verdict, refused.verdict} == {"fail"}
+    assert "no such bucket" in missing.text and "--recordings" in missing.mend
+    assert "--recordings-endpoint" in away.mend
+    assert "The request signature" in refused.text
+    assert "AWS_SECRET_ACCESS_KEY" in refused.mend and "<" not in refused.text
+    asked = ["doctor", "--json", "--recordings", PLACE, "--recordings-endpoint", s3.url]
+    said = json.loads(CliRunner().invoke(offhook, asked).output)
+    assert [one["verdict"] for one in said if one["check"] == "recordings"] == ["fail"]
 
 
 @pytest.mark.parametrize(

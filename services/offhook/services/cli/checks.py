@@ -40,8 +40,10 @@ class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
     mend: str = ""
 
 
-def examine(data: Path, http: Address, media_address: str | None) -> Iterator[Finding]:
-    """All checks, in the order they are shown."""
+def examine(
+    data: Path, http: Address, media_address: str | None, bucket: tuple[str | None, str | None] = (None, None)
+) -> Iterator[Finding]:
+    """All checks, in the order they are shown; ``bucket`` is its URL, if there is one, and its endpoint."""
     yield python_version(sys.version_info[:2])
     yield data_folder(data)
     yield port(http, running=_is_held(data))
@@ -51,6 +53,8 @@ def examine(data: Path, http: Address, media_address: str | None) -> Iterator[Fi
     yield synthesizer()
     yield media(media_address)
     yield microphone(http)
+    if bucket[0] is not None:
+        yield recordings(bucket[0], bucket[1])
     yield for_tests("chromium", "chromium")
     yield for_tests("flite", "flite")
     yield for_tests("opusinfo", "opus-tools")
@@ -197,6 +201,26 @@ def microphone(http: Address) -> Finding:
         return Finding("microphone", Verdict.OK, "browsers open it on http://localhost")
     text = "browsers open it on https only, and on http://localhost"
     return Finding("microphone", Verdict.WARN, text, f"Put a proxy that does TLS in front of {http}.")
+
+
+def recordings(url: str, endpoint: str | None) -> Finding:
+    """Recordings can be written into the bucket, read, listed and deleted there."""
+    from offhook.services.recordings import open_bucket
+    from offhook.services.recordings.bucket import BucketRefuses
+
+    bucket = open_bucket(url, endpoint)
+    assert bucket is not None
+    try:
+        bucket.probe()
+    except BucketRefuses as error:
+        mend = (
+            "Look at AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION; the key has to write, read, list, delete."
+        )
+        return Finding("recordings", Verdict.FAIL, f"{url} refuses: {error}", mend)
+    except OSError as error:
+        mend = "Look at --recordings and --recordings-endpoint, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        return Finding("recordings", Verdict.FAIL, f"{url} cannot be used: {error}", mend)
+    return Finding("recordings", Verdict.OK, f"{url} takes recordings, gives them back and deletes them")
 
 
 def for_tests(check: str, program: str) -> Finding:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from offhook.services.cli.options import data_option, http_option, media_address_option
+from offhook.services.cli.options import data_option, http_option, media_address_option, recordings_options
 from offhook.services.settings import Address
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -14,9 +14,18 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 @data_option
 @http_option
 @media_address_option
+@recordings_options
 @click.option("--json", "as_json", is_flag=True, help="A JSON array instead of lines.")
 @click.pass_context
-def doctor(ctx: click.Context, data: Path, http: Address, media_address: str | None, as_json: bool) -> None:
+def doctor(
+    ctx: click.Context,
+    data: Path,
+    http: Address,
+    media_address: str | None,
+    recordings: str | None,
+    recordings_endpoint: str | None,
+    as_json: bool,
+) -> None:
     """Check this machine: what offhook needs, and what is worth knowing.
 
     Each line says ok, warn or fail and how to mend it; exit code 1 when something that is needed fails. Give it the
@@ -24,12 +33,14 @@ def doctor(ctx: click.Context, data: Path, http: Address, media_address: str | N
 
     \b
         offhook doctor --http :443
+
+    Into the bucket of recordings, if you name one, it writes a small object, and deletes it.
     """
     import msgspec
 
     from offhook.services.cli.checks import Verdict, examine
 
-    findings = list(examine(data, http, media_address))
+    findings = list(examine(data, http, media_address, (recordings, recordings_endpoint)))
     if as_json:
         click.echo(msgspec.json.encode(findings).decode())
     else:

@@ -6,16 +6,18 @@ such stores know).
 """
 
 import os
+import re
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import anyio.to_thread
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
 from offhook.services.recordings.place import BucketPlace
@@ -28,10 +30,16 @@ CHUNK = 1024 * 1024
 PATIENCE = 10.0
 CONNECT, ANSWER = "5s", "60s"
 MEDIA_TYPE = "audio/ogg"
+#: What a store says of its refusal, to people.
+_MESSAGE = re.compile("<Message>([^<]+)</Message>")
 
 
 class BucketAway(OSError):
     """The store does not answer, or says no. Whether something was written is not known."""
+
+
+class BucketRefuses(BucketAway):
+    """The store answers, and does not let this key do that."""
 
 
 class BucketRecording:
@@ -79,11 +87,7 @@ class Bucket:
         Raises ``BucketAway``; ``FileNotFoundError`` where there is no such file.
         """
         with file.open("rb") as sound:
-            try:
-                with _explained():
-                    obstore.put(self._store, file.name, sound, attributes={"Content-Type": MEDIA_TYPE})
-            except FileNotFoundError as error:
-                raise BucketAway("There is no such bucket.") from error
+            self._put(file.name, sound)
 
     def remove(self, name: str) -> None:
         """Delete a recording, there or not. Raises ``BucketAway``."""
@@ -96,10 +100,27 @@ class Bucket:
             for some in obstore.list(self._store):
                 yield from ((one["path"], one["last_modified"]) for one in some)
 
+    def probe(self) -> None:
+        """Write, read, list and delete a small object as is done with recordings. Raises ``BucketAway``."""
+        name = f"offhook-doctor-{secrets.token_hex(8)}"
+        self._put(name, b"offhook")
+        try:
+            self.get_part(name, 0, 1)
+            next(self.names(), None)
+        finally:
+            self.remove(name)
+
     def get_part(self, name: str, start: int, end: int) -> bytes:
         """The bytes from ``start`` up to ``end``. Raises ``OSError``."""
         with _explained():
             return bytes(obstore.get_range(self._store, name, start=start, end=end))
+
+    def _put(self, name: str, content: BinaryIO | bytes) -> None:
+        try:
+            with _explained():
+                obstore.put(self._store, name, content, attributes={"Content-Type": MEDIA_TYPE})
+        except FileNotFoundError as error:
+            raise BucketAway("There is no such bucket.") from error
 
     def _find(self, name: str) -> BucketRecording | None:
         try:
@@ -126,4 +147,7 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except BaseError as error:
-        raise BucketAway(str(error).partition("\n")[0]) from error
+        said = _MESSAGE.search(str(error))
+        text = said[1] if said else str(error).partition("\n")[0]
+        kind = BucketRefuses if isinstance(error, PermissionDeniedError | UnauthenticatedError) else BucketAway
+        raise kind(text) from error
