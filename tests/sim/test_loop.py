@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.simulation.backend import NotSimulated
-from offhook.simulation.scheduler import Deadlock, holds, run, start_in
+from offhook.simulation.scheduler import Deadlock, Endless, holds, run, start_in
 
 Scenario = Callable[[], Awaitable[None]]
 
@@ -376,6 +376,15 @@ def test_what_can_never_go_on_fails_instead_of_hanging() -> None:
         await anyio.Event().wait()
 
     with pytest.raises(Deadlock):
+        run(scenario)
+
+
+def test_what_never_ends_fails_instead_of_going_on() -> None:
+    async def scenario() -> None:
+        while True:
+            await anyio.sleep(60)
+
+    with pytest.raises(Endless, match="43200 virtual seconds"):
         run(scenario)
 
 

@@ -388,7 +388,7 @@ def _named() -> Generator[None]:
 
 
 def run(scenario: Callable[[], Awaitable[None]], *, seed: int) -> None:
-    """Run an async function in virtual time, in this thread. Raises what it raises, and ``Deadlock``."""
+    """Run an async function in virtual time, in this thread. Raises what it raises, ``Deadlock`` and ``Endless``."""
 
     async def main() -> None:
         await scenario()

@@ -6,7 +6,7 @@ need. This one knows tasks, cancel scopes and timers, and nothing else. Its rule
 - A task runs until it parks. Those that can run form a batch; the order inside of a batch is drawn from the seed. What
   they wake runs in the next batch.
 - When nothing can run, time jumps to the next timer. When there is none either, nothing can ever happen again: the
-  run fails with ``Deadlock`` instead of hanging.
+  run fails with ``Deadlock`` instead of hanging. One that is never at its end fails with ``Endless``.
 - Cancellation is a level, not an edge: a task in a cancelled scope is thrown out of wherever it parks, again and again,
   until it has left the scope. A cancelled scope swallows ``Cancelled`` unless a scope around it was cancelled too.
 
@@ -24,9 +24,16 @@ from typing import Any
 
 from offhook.simulation.tasks import Cancelled, Group, Task, Timed
 
+#: Virtual seconds that a scenario may take: half a day.
+MOST_SECONDS = 43_200.0
+
 
 class Deadlock(RuntimeError):
     """Every task waits and no timer runs: nothing can ever happen again."""
+
+
+class Endless(RuntimeError):
+    """Virtual time went on beyond ``MOST_SECONDS``, and the scenario was not at its end."""
 
 
 def running() -> "Loop":
@@ -98,7 +105,7 @@ class Loop:
     # ── running ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def run(self, coroutine: Coroutine[Any, Any, object]) -> None:
-        """Run to the end of ``coroutine``. Raises what it raises, and ``Deadlock``."""
+        """Run to the end of ``coroutine``. Raises what it raises, ``Deadlock`` and ``Endless``."""
         ended: list[BaseException | None] = []
 
         class Root(Group):
@@ -127,6 +134,8 @@ class Loop:
             if not timers:
                 raise Deadlock("every task waits and no timer runs: nothing can ever happen again")
             self.now = max(self.now, timers[0][0])
+            if self.now > MOST_SECONDS:
+                raise Endless(f"the scenario goes on after {MOST_SECONDS:g} virtual seconds: bound what it waits for")
         while timers and timers[0][0] <= self.now:
             _, number, target = heapq.heappop(timers)
             if target.timer == number:

@@ -8,10 +8,10 @@ from typing import Any
 from anyio.abc import TaskGroup
 
 from offhook.simulation import backend
-from offhook.simulation.loop import Deadlock, Loop, running
+from offhook.simulation.loop import Deadlock, Endless, Loop, running
 from offhook.simulation.tasks import NODE
 
-__all__ = ["NODE", "Deadlock", "holds", "is_held", "run", "start_in"]
+__all__ = ["NODE", "Deadlock", "Endless", "holds", "is_held", "run", "start_in"]
 
 
 def holds() -> Loop:
@@ -34,7 +34,7 @@ def start_in(node: str, tasks: TaskGroup, run: Callable[[], Coroutine[Any, Any, 
 def run(scenario: Callable[[], Awaitable[None]], *, seed: int = 0) -> None:
     """Run an async function in virtual time, in this thread. The same ``seed`` gives the same run.
 
-    Raises what it raises, and ``Deadlock``.
+    Raises what it raises, ``Deadlock`` and ``Endless``.
     """
     collecting = gc.isenabled()
     # When the collector runs depends on what ran before, and finalizers have effects.
