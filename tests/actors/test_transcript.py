@@ -11,7 +11,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offhook.actors.transcript import run_records
+from offhook.actors.transcript import READER, run_records
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
@@ -215,6 +215,22 @@ def test_an_entry_that_is_lost_for_good_does_not_leave_a_ghost() -> None:
         record = records.call(A)
         assert (record.state, record.reason) == (fold_record(A, entries).state, fold_record(A, entries).reason)
         assert record.transcript == ()
+
+    simulate(scenario)
+
+
+def test_all_that_a_dead_reader_held_comes_again_at_one_time() -> None:
+    async def scenario() -> None:
+        server, records = SimulatedBus(), SimulatedRecords()
+        writer, dead = Writer(server.client("session")), server.client("dead")
+        for entry in short_log(A):
+            await writer.write(A, encode(entry))
+        async with dead.follow(subjects.ALL_LOGS, reader=READER) as deliveries:
+            for _ in short_log(A):
+                await anext(deliveries)
+        async with following(server, records):
+            await anyio.sleep(server.ack_wait + 1)
+        assert records.call(A) == fold_record(A, short_log(A))
 
     simulate(scenario)
 

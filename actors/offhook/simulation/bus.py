@@ -331,6 +331,8 @@ class _Reader:
         return None
 
     def _owe(self, stored: Stored) -> Stored:
+        # The one that comes again goes to the end.
+        self._owed.pop(stored.revision, None)
         self._owed[stored.revision] = anyio.current_time() + self._bus.ack_wait
         return stored
 
