@@ -52,7 +52,8 @@ def test_a_call_goes_on_after_an_outage(told: Tell) -> None:
     for ear in (outcome.agent, outcome.caller):
         away = 5 / (ear.frames * FRAME)
         assert ear.stall > 4.9
-        assert 0.75 * (1 - away) < ear.true < 1.05 * (1 - away)
+        # A few frames more: the outage does not begin and end with one.
+        assert 0.75 * (1 - away) < ear.true < 1 - away + 10 / ear.frames
         # Nothing is invented for five seconds.
         assert ear.filled < 1 - 0.8 * away
 

@@ -141,8 +141,9 @@ async def fail_over(product: Product, bus: Bus, clients: list[GatewayClient], se
         # A busy machine loses frames; audio that stopped with the gateway would be missing from the first moment.
         assert len(client.caller.heard) - count > 0.5 * expected, "the audio stopped"
         assert client.caller.state == "connected"
-    for call, token in zip(calls, tokens, strict=True):
-        await come_back_and_hang_up(second, call, token)
+    async with anyio.create_task_group() as tasks:
+        for call, token in zip(calls, tokens, strict=True):
+            tasks.start_soon(come_back_and_hang_up, second, call, token)
     with anyio.fail_after(20):
         while await bus.keys("owner."):
             await anyio.sleep(0.1)
