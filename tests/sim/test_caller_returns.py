@@ -165,6 +165,21 @@ def test_new_media_takes_over_without_a_gap_in_the_states_while_the_old_one_live
     run(scenario)
 
 
+def test_the_old_connection_carries_the_call_until_the_new_one_is_up() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await _dial(world)
+            again, welcome = await _come_back(world, call, _token(call), 0)
+            # Nobody takes the answer to the new offer, so the new connection never comes up.
+            again.handset.accept("another answer")
+            again.socket.send_frame(world.offer(again, welcome["data"]["resumeToken"], sessionId=call.id))
+            await anyio.sleep(3)
+            await call.says("hello")
+            await call.hears("you said hello")
+
+    run(scenario)
+
+
 def test_an_ice_restart_is_refused_with_what_to_do() -> None:
     async def scenario() -> None:
         async with open_world(Birds()) as world:
