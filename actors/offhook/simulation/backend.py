@@ -6,7 +6,7 @@ everything else that anyio offers and a simulation does not is refused with ``No
 
 import math
 from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
@@ -368,23 +368,29 @@ _BACKEND: type[AsyncBackend] = VirtualBackend  # type: ignore[type-abstract]
 _eventloop.loaded_backends[NAME] = _BACKEND
 
 
+def _current_time() -> float:
+    return running().now
+
+
 @contextmanager
 def _named() -> Generator[None]:
-    """What asks which loop runs, is told ours; anyio asks at every turn, and gets a shorter answer."""
-    before, sniffio.thread_local.name = sniffio.thread_local.name, NAME
+    """What asks which loop runs, is told ours. anyio asks at every turn: what is wanted most takes a shorter way."""
     asked = _eventloop.get_async_backend
 
     def answer(name: str | None = None) -> type[AsyncBackend]:
         return _BACKEND if name is None else asked(name)
 
-    for module in _ASKING:
-        module.get_async_backend = answer  # type: ignore[attr-defined]
-    try:
+    with ExitStack() as stack:
+        replaced: list[tuple[Any, str, Any]] = [(module, "get_async_backend", answer) for module in _ASKING]
+        shorter = [
+            (anyio, "Event", Event),
+            (anyio, "current_time", _current_time),
+            (lowlevel, "checkpoint", checkpoint),
+        ]
+        for place, name, value in [(sniffio.thread_local, "name", NAME), *replaced, *shorter]:
+            stack.callback(setattr, place, name, getattr(place, name))
+            setattr(place, name, value)
         yield
-    finally:
-        sniffio.thread_local.name = before
-        for module in _ASKING:
-            module.get_async_backend = asked  # type: ignore[attr-defined]
 
 
 def run(scenario: Callable[[], Awaitable[None]], *, seed: int) -> None:

@@ -25,7 +25,7 @@ from offhook.simulation.callers import RandomCaller
 from offhook.simulation.faults import FaultyBus
 from offhook.simulation.invariants import REST, Violation, Watcher
 from offhook.simulation.rehearsal import Rehearsal
-from offhook.simulation.scheduler import run
+from offhook.simulation.scheduler import collector_off, run
 from offhook.simulation.timeline import CALLER, Timeline
 from offhook.simulation.world import Node, World, open_world
 
@@ -54,20 +54,25 @@ def run_seed(
     seed: int, *, calls: int = 10, gateways: int = 2, voices: int = 2, records: int = 2, faults: bool = True
 ) -> Outcome:
     """Run the world of ``seed``."""
-    hunt = _Hunt(seed, calls=calls, faults=faults)
     logger = logging.getLogger("offhook")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
-
-    async def scenario() -> None:
-        await hunt.run(gateways, voices, records)
-
     try:
-        run(scenario, seed=seed)
+        # A collection would look at all that lives; once the world is gone, that is little.
+        with collector_off():
+            outcome = _run_hunt(_Hunt(seed, calls=calls, faults=faults), gateways, voices, records)
     finally:
         logger.setLevel(level)
     if seed % COLLECT == 0:
         gc.collect()
+    return outcome
+
+
+def _run_hunt(hunt: "_Hunt", gateways: int, voices: int, records: int) -> Outcome:
+    async def scenario() -> None:
+        await hunt.run(gateways, voices, records)
+
+    run(scenario, seed=hunt.seed)
     return hunt.outcome()
 
 

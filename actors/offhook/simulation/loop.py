@@ -143,12 +143,13 @@ class Loop:
         batch, self._ready = self._ready, []
         if len(batch) > 1:
             self._shuffle(batch)
+        held, step = self._held, self._step
         for task in batch:
-            if self._held and task.node in self._held:
+            if held and task.node in held:
                 # Held by a task of this very batch.
-                self._held[task.node].append(task)
+                held[task.node].append(task)
             else:
-                self._step(task)
+                step(task)
 
     def _shuffle(self, batch: list[Task]) -> None:
         """An order from the seed: the digits of a number, in a base that changes with each place (Fisher-Yates)."""

@@ -1,7 +1,8 @@
 """Running a scenario in virtual time, and the processes in it that can be stopped between two steps."""
 
 import gc
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any
 
@@ -11,7 +12,7 @@ from offhook.simulation import backend
 from offhook.simulation.loop import Deadlock, Endless, Loop, running
 from offhook.simulation.tasks import NODE
 
-__all__ = ["NODE", "Deadlock", "Endless", "holds", "is_held", "run", "start_in"]
+__all__ = ["NODE", "Deadlock", "Endless", "collector_off", "holds", "is_held", "run", "start_in"]
 
 
 def holds() -> Loop:
@@ -31,16 +32,22 @@ def start_in(node: str, tasks: TaskGroup, run: Callable[[], Coroutine[Any, Any, 
     context.run(lambda: tasks.start_soon(run))
 
 
+@contextmanager
+def collector_off() -> Generator[None]:
+    """No garbage is collected: when that happens depends on what ran before, and finalizers have effects."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def run(scenario: Callable[[], Awaitable[None]], *, seed: int = 0) -> None:
     """Run an async function in virtual time, in this thread. The same ``seed`` gives the same run.
 
     Raises what it raises, ``Deadlock`` and ``Endless``.
     """
-    collecting = gc.isenabled()
-    # When the collector runs depends on what ran before, and finalizers have effects.
-    gc.disable()
-    try:
+    with collector_off():
         backend.run(scenario, seed=seed)
-    finally:
-        if collecting:
-            gc.enable()
