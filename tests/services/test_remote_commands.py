@@ -168,3 +168,12 @@ def test_a_server_that_is_none_is_said(offhook: CommandLine) -> None:
         away = ("--server", "http://127.0.0.1:1", "--key", "sk_x")
         assert "cannot be reached" in offhook(command, "list", *away, code=1)
         assert "needs a secret key" in offhook(command, "list", "--server", "http://127.0.0.1:1", code=2)
+
+
+@pytest.mark.parametrize(
+    "command", ["keys list", "webhooks list", "widgets list", "agents list", "calls keep", "token --agent front-desk"]
+)
+def test_a_folder_that_cannot_be_used_is_said(offhook: CommandLine, command: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = offhook(*command.split(), "--data", str(tmp_path / "file" / "data"), code=1)
+    assert "cannot be used" in done and "--data" in done

@@ -9,6 +9,7 @@ import msgspec
 
 from offhook.protocol.agent.history import AgentText, AgentVersion, Environment, FileAgent, StoredAgent, diff_texts
 from offhook.services.cli.server import Server, one, open_server
+from offhook.services.cli.workspace import workspace_of
 
 _AGENTS = "/v1/agents"
 
@@ -46,9 +47,8 @@ def open_place(server: str | None, key: str | None, data: Path, store: str | Non
     """The agents that the options name. Raises a usage error where they do not fit together."""
     if server is None:
         from offhook.services.store import open_stored_agents, store_file
-        from offhook.services.tokens import open_workspace
 
-        workspace = open_workspace(data).id
+        workspace = workspace_of(data).id
         kept = open_stored_agents(store or store_file(data))
         try:
             yield _Local(kept, workspace)

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from offhook.services.cli.workspace import workspace_of
+
 
 def keep_calls(data: Path, place: str | None, *, days: int | None, change: bool) -> int | None:
     """Set it (None: for ever) if ``change``; what holds now."""
     from offhook.services.store import open_store, store_file
-    from offhook.services.tokens import open_workspace
 
-    workspace = open_workspace(data).id
+    workspace = workspace_of(data).id
     store = open_store(place or store_file(data))
     try:
         if change:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from offhook.protocol.errors import OffhookError
 from offhook.protocol.keys import Key, MadeKey, NewKey
 from offhook.services.cli.server import Server, one, open_server
+from offhook.services.cli.workspace import workspace_of
 
 if TYPE_CHECKING:
     from offhook.services.store import Keys
@@ -43,12 +43,8 @@ def open_place(server: str | None, key: str | None, data: Path, store: str | Non
             yield _Remote(opened)
         return
     from offhook.services.store import open_keys, store_file
-    from offhook.services.tokens import open_workspace
 
-    try:
-        workspace = open_workspace(data)
-    except OSError as error:
-        raise OffhookError(f"The data folder {data} cannot be used: {error.strerror}.") from None
+    workspace = workspace_of(data)
     kept = open_keys(store or store_file(data))
     try:
         kept.adopt(workspace.id, workspace.secret_key_hash)

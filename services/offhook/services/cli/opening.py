@@ -8,6 +8,7 @@ from pathlib import Path
 import rich_click as click
 
 from offhook.services.cli.options import data_option, http_option
+from offhook.services.cli.workspace import workspace_of
 from offhook.services.settings import Address
 
 #: Seconds in which a link has to be used.
@@ -29,14 +30,14 @@ def open_page(page: str, data: Path, http: Address, only_print: bool) -> None:
     The link works once, within two minutes, and signs you in for twelve hours. It is signed with the key in the data
     folder: use the folder and the address of the 'offhook up' that runs.
     """
-    from offhook.services.tokens import mint_console_code, open_workspace
+    from offhook.services.tokens import mint_console_code
 
     if not _answers(http):
         raise click.ClickException(
             f"Nothing serves at {http.url}. Start 'offhook up', or name the address of the one that runs with --http."
         )
     # Behind the #: browsers do not send it, so no log of a server or proxy has it.
-    link = f"{http.url}/console#/{page}?code={mint_console_code(open_workspace(data), ttl=TTL)}"
+    link = f"{http.url}/console#/{page}?code={mint_console_code(workspace_of(data), ttl=TTL)}"
     if not only_print and _has_browser():
         import webbrowser
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import rich_click as click
 
 from offhook.services.cli.options import agents_option, data_option, store_option
+from offhook.services.cli.workspace import workspace_of
 
 
 @click.command()
@@ -52,10 +53,10 @@ def token(
     import anyio
 
     from offhook.services.cli.agent_finding import check_agent
-    from offhook.services.tokens import mint_token, open_workspace
+    from offhook.services.tokens import mint_token
 
     if version is None and preview:
         version = "draft"
-    workspace = open_workspace(data)
+    workspace = workspace_of(data)
     anyio.run(check_agent, agent, version, agents or data / "agents", data, store, workspace.id)
     click.echo(mint_token(workspace, agent=agent, ttl=ttl, reusable=reusable, version=version, drafts=preview))

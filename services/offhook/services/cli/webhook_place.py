@@ -10,6 +10,7 @@ import msgspec
 
 from offhook.protocol.webhooks import Delivery, MadeWebhook, SentDelivery, Webhook, parse_networks
 from offhook.services.cli.server import Server, one, open_server
+from offhook.services.cli.workspace import workspace_of
 
 if TYPE_CHECKING:
     from offhook.services.store import Webhooks
@@ -62,9 +63,8 @@ def open_place(
             yield _Remote(opened)
         return
     from offhook.services.store import open_store, store_file
-    from offhook.services.tokens import open_workspace
 
-    workspace = open_workspace(data).id
+    workspace = workspace_of(data).id
     kept = open_store(store or store_file(data))
     try:
         yield _Local(kept.webhooks(), workspace, webhook_allow)

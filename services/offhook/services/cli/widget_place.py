@@ -9,6 +9,7 @@ import msgspec
 
 from offhook.protocol.widgets import Widget, WidgetFields
 from offhook.services.cli.server import Server, one, open_server
+from offhook.services.cli.workspace import workspace_of
 
 if TYPE_CHECKING:
     from offhook.services.store import Widgets
@@ -45,9 +46,8 @@ def open_place(server: str | None, key: str | None, data: Path, store: str | Non
             yield _Remote(opened)
         return
     from offhook.services.store import open_widgets, store_file
-    from offhook.services.tokens import open_workspace
 
-    workspace = open_workspace(data).id
+    workspace = workspace_of(data).id
     kept = open_widgets(store or store_file(data))
     try:
         yield _Local(kept, workspace)
