@@ -59,6 +59,10 @@ web-check:
 docs:
     python docs/drawings.py
 
+# Write down what the timelines of ten worlds are, after a change of what actors do or when.
+timelines: tools
+    python tests/sim/timelines.py
+
 # Take the picture of a call that stands in the README (needs Chromium and flite).
 picture: tools
     PYTHONPATH=tests python docs/screenshot.py

@@ -25,6 +25,8 @@ EVERY = 30.0
 #: What calls fill and keep filled (heaps, caches) takes up to half an hour: this part of the time, and at most so many
 #: seconds, count as warm-up.
 WARM_UP, LONGEST_WARM_UP = 0.5, 1800.0
+#: Seconds of which the least memory is taken for the floor: what comes and goes with calls is not in it.
+FLOOR = 300.0
 #: Seconds until calls of callers who vanished are given up, and idle threads and sockets are gone.
 SETTLE = 50.0
 
@@ -40,7 +42,8 @@ def soak_for(stage: Stage, seconds: float, calls: int, seed: int) -> dict[str, A
     owned = len(asyncio.run(stage.keys("owner.")))
     warm = [sample for sample in samples if sample[0] >= min(WARM_UP * seconds, LONGEST_WARM_UP)]
     slopes = {name: slope(warm, name) for name in sorted(before.keys() & after.keys())}
-    _show(before, after, slopes, samples)
+    floors = {name: slope(floor(warm, name), name) for name in slopes}
+    _show(before, after, slopes, floors, samples)
     for role, count in tasks_after.items():
         print(f"tasks of {role}: {tasks_before[role]} before, {count} after")
     print(f"leases of calls left: {owned}")
@@ -55,6 +58,7 @@ def soak_for(stage: Stage, seconds: float, calls: int, seed: int) -> dict[str, A
         "arrived": report.arrived,
         "setup_s": summary(report.setup, 3),
         "slope_mb_per_hour": slopes,
+        "floor_mb_per_hour": floors,
         "owner_keys_left": owned,
         "tasks": {"before": tasks_before, "after": tasks_after},
         "usage": {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)},
@@ -94,6 +98,16 @@ def slope(samples: Samples, name: str) -> float:
     return round(float(np.polyfit(hours, megabytes, 1)[0]), 2)
 
 
+def floor(samples: Samples, name: str) -> Samples:
+    """Of each ``FLOOR`` seconds the sample in which the processes of a name held least."""
+    least: dict[int, tuple[float, dict[str, Usage]]] = {}
+    for sample in samples:
+        window = int(sample[0] // FLOOR)
+        if name in sample[1] and (window not in least or sample[1][name].private < least[window][1][name].private):
+            least[window] = sample
+    return list(least.values())
+
+
 def _few(samples: Samples, name: str) -> Samples:
     """At most a dozen of them, evenly spread."""
     found = [sample for sample in samples if name in sample[1]]
@@ -104,13 +118,14 @@ def _show(
     before: dict[str, Usage],
     after: dict[str, Usage],
     slopes: dict[str, float],
+    floors: dict[str, float],
     samples: Samples,
 ) -> None:
     print(f"{'before, after':24} {'processes':>10} {'threads':>10} {'files':>10} {'sockets':>10} "
-          f"{'MB private':>16} {'most MB':>8} {'MB/hour':>8}")  # fmt: skip
+          f"{'MB private':>16} {'most MB':>8} {'MB/hour':>8} {'of floor':>9}")  # fmt: skip
     for name, rise in slopes.items():
         one, two = before[name], after[name]
         most = max((used[name].private for _, used in samples if name in used), default=0.0)
         print(f"{name:24} {one.processes:>6}, {two.processes:<2} {one.threads:>6}, {two.threads:<2} "
               f"{one.files:>6}, {two.files:<2} {one.sockets:>6}, {two.sockets:<2} "
-              f"{one.private:>8.1f}, {two.private:<6.1f} {most:>8.1f} {rise:>8.2f}")  # fmt: skip
+              f"{one.private:>8.1f}, {two.private:<6.1f} {most:>8.1f} {rise:>8.2f} {floors[name]:>9.2f}")  # fmt: skip

@@ -20,22 +20,12 @@ import anyio.lowlevel
 
 from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevision, WrongSequence
 from offhook.protocol.subjects import call_of_log, log
+from offhook.simulation.readers import Follower, Reader, matches
 
 #: Messages a subscription keeps for a reader that is busy; the oldest are dropped.
 DEPTH = 1024
-#: Deliveries one durable reader may owe an ack for; no new ones are handed out beyond.
-MAX_UNACKED = 1000
-
-
 _SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
 _KEY = re.compile(r"[-/_=a-zA-Z0-9]+(\.[-/_=a-zA-Z0-9]+)*")
-
-
-@lru_cache(maxsize=4096)
-def matches(pattern: str, subject: str) -> bool:
-    """Whether ``subject`` is covered by ``pattern``, where ``*`` stands for one token."""
-    want, have = pattern.split("."), subject.split(".")
-    return len(want) == len(have) and all(w in {"*", h} for w, h in zip(want, have, strict=True))
 
 
 class SimulatedBus:
@@ -52,7 +42,7 @@ class SimulatedBus:
         #: No key goes away before this time.
         self._first_end = math.inf
         self.revision = 0
-        self.readers: dict[str, _Reader] = {}
+        self.readers: dict[str, Reader] = {}
         #: Subscriptions by subject, in order of delivery; those with wildcards apart.
         self._exact: dict[str, list[_Subscription]] = {}
         self._wild: list[_Subscription] = []
@@ -235,7 +225,7 @@ class SimulatedClient:
     async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
         """See ``Bus``. Waits for the bus to come back rather than raise."""
         await anyio.lowlevel.checkpoint()
-        yield _Follower(self, self._bus, self._bus.readers.setdefault(reader, _Reader(self._bus, subjects)))
+        yield Follower(self, self._bus, self._bus.readers.setdefault(reader, Reader(self._bus, subjects)))
 
     async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
         """See ``Bus``."""
@@ -303,94 +293,3 @@ class _Subscription:
             self._arrived = anyio.Event()
             await self._arrived.wait()
         return self._waiting.popleft()
-
-
-class _Reader:
-    """A durable reader: how far it has come, and which deliveries still owe an ack until when."""
-
-    def __init__(self, bus: SimulatedBus, subjects: str) -> None:
-        self._bus = bus
-        self._subjects = subjects
-        self._position = 0
-        #: Revision -> time it is delivered again, in order of delivery.
-        self._owed: dict[int, float] = {}
-
-    def take(self) -> Stored | None:
-        """The next message to deliver now: one whose ack is overdue, else a new one."""
-        now = anyio.current_time()
-        for revision, deadline in sorted(self._owed.items()):
-            if not self._bus.stored[revision - 1].subject:
-                del self._owed[revision]  # erased
-            elif deadline <= now:
-                return self._owe(self._bus.stored[revision - 1])
-        while self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED:
-            stored = self._bus.stored[self._position]
-            self._position += 1
-            if matches(self._subjects, stored.subject):
-                return self._owe(stored)
-        return None
-
-    def _owe(self, stored: Stored) -> Stored:
-        # The one that comes again goes to the end.
-        self._owed.pop(stored.revision, None)
-        self._owed[stored.revision] = anyio.current_time() + self._bus.ack_wait
-        return stored
-
-    def has_next(self) -> bool:
-        """Whether there may be something to deliver."""
-        new = self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED
-        return new or self.next_due() <= anyio.current_time()
-
-    def next_due(self) -> float:
-        """When the next redelivery is due (``anyio.current_time``)."""
-        # They are owed in the order in which they were handed out.
-        return next(iter(self._owed.values()), float("inf"))
-
-    def settle(self, revision: int) -> None:
-        """An ack has come."""
-        full = len(self._owed) >= MAX_UNACKED
-        self._owed.pop(revision, None)
-        if full:
-            self._bus.change()
-
-
-class _Follower:
-    """One process reading as a durable reader."""
-
-    def __init__(self, client: SimulatedClient, bus: SimulatedBus, reader: _Reader) -> None:
-        self._client = client
-        self._bus = bus
-        self._reader = reader
-
-    def __aiter__(self) -> AsyncIterator[Delivery]:
-        return self
-
-    async def __anext__(self) -> Delivery:
-        waited = False
-        while True:
-            if self._client.away:
-                await self._bus.wait_changed(float("inf"))
-            elif not self._reader.has_next():
-                await self._bus.wait_changed(self._reader.next_due())
-            elif not waited:
-                await anyio.lowlevel.checkpoint()
-            elif (stored := self._reader.take()) is not None:
-                return _Delivery(self._client, self._reader, stored)
-            waited = True
-
-
-class _Delivery:
-    """One message of a log on its way to a durable reader."""
-
-    def __init__(self, client: SimulatedClient, reader: _Reader, stored: Stored) -> None:
-        self.subject = stored.subject
-        self.data = stored.data
-        self.revision = stored.revision
-        self._client = client
-        self._reader = reader
-
-    async def ack(self) -> None:
-        """See ``Delivery``. An ack while the client is away is lost."""
-        await anyio.lowlevel.checkpoint()
-        if not self._client.away and not self._client.loses_ack():
-            self._reader.settle(self.revision)

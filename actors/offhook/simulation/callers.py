@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from offhook.simulation.calls import SimulatedCall
-from offhook.simulation.media import FRAME, Handset
+from offhook.simulation.handset import FRAME, Handset
 from offhook.simulation.rehearsal import AGENT
 from offhook.simulation.speech import noise, utter
 from offhook.simulation.world import World

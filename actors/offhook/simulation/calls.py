@@ -9,7 +9,7 @@ import anyio
 from offhook.actors.caller_socket import CloseCode, SocketClosed
 from offhook.actors.mailbox import Mailbox
 from offhook.protocol.record import CallRecord
-from offhook.simulation.media import Handset, answer_of
+from offhook.simulation.handset import Handset, answer_of
 from offhook.simulation.speech import noise, utter
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from offhook.protocol.call import CallState
 from offhook.protocol.record import CallRecord
 from offhook.simulation.calls import PATIENCE
 from offhook.simulation.conversation import LOOK, Conversation, Unmet, plain
-from offhook.simulation.media import FRAME
+from offhook.simulation.handset import FRAME
 from offhook.simulation.speech import utter
 from offhook.simulation.tools import ToolUse
 

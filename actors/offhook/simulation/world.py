@@ -27,8 +27,9 @@ from offhook.protocol.record import CallRecord, fold_record
 from offhook.simulation import scheduler
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.calls import JoinedCall, SimulatedCall, SimulatedSocket
+from offhook.simulation.handset import Handset, offer_of
 from offhook.simulation.identities import SimulatedClock, SimulatedIdentity, SimulatedVerifier
-from offhook.simulation.media import Handset, SimulatedEngine, offer_of
+from offhook.simulation.media import SimulatedEngine
 from offhook.simulation.recordings import SimulatedRecorder
 from offhook.simulation.records import SimulatedRecords
 from offhook.simulation.scheduler import run, start_in
