@@ -8,7 +8,7 @@ Both sides must run on the same loop.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -51,6 +51,11 @@ class AudioLink:
     def hear(self, frame: bytes) -> None:
         """A frame of 20 ms from the caller (s16le mono, ``EAR_RATE``)."""
         self._ear.append(frame)
+        self._heard.set()
+
+    def hear_all(self, frames: Iterable[bytes]) -> None:
+        """Frames of the caller one after another, from a media side that catches up."""
+        self._ear.extend(frames)
         self._heard.set()
 
     def take(self) -> bytes | None:

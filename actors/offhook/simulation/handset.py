@@ -118,14 +118,14 @@ class Handset:
         """Frames that wait in the microphone."""
         return len(self._to_say)
 
-    def next_frame(self) -> bytes:
-        """What the microphone gives now."""
+    def next_frames(self, count: int) -> list[bytes]:
+        """What the microphone gives now: speech as far as there is some, else silence."""
         if not self._to_say:
-            return _SILENCE
-        frame = self._to_say.popleft()
+            return [_SILENCE] * count
+        frames = [self._to_say.popleft() for _ in range(count)]
         if not self._to_say:
             self._said.set()
-        return frame
+        return frames
 
     def hear(self, frames: bytes | None, now: float) -> None:
         """What the loudspeaker plays until ``now``, one frame or more; None is silence."""

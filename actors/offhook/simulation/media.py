@@ -156,16 +156,15 @@ class SimulatedPeer:
                 self._miss(due - self._frames)
                 self._frames = due
                 return
-            if handset.speaks or self._quiet < HANGOVER:
-                self._frames += 1
-                self._exchange(handset, now)
-                continue
-            # The caller is silent: many frames are like one.
+            count = due - self._frames
             self._missing = self._came_back()
-            waiting = 0 if self._holding or self._echo else self._link.sending
-            count = min(waiting, due - self._frames) if waiting else due - self._frames
+            if handset.speaks or self._quiet < HANGOVER:
+                said = handset.next_frames(min(count, handset.speaks or HANGOVER - self._quiet))
+                count = len(said)
+                self._send(handset, said, now)
+            if not self._echo:
+                self._receive(handset, count, now)
             self._frames += count
-            handset.hear(self._link.take_all(count) if waiting else None, now)
 
     def _miss(self, frames: int) -> None:
         """The network of the caller was gone so long."""
@@ -180,20 +179,26 @@ class SimulatedPeer:
             self._news.put(PeerConnected())
         return 0
 
-    def _exchange(self, handset: Handset, now: float) -> None:
-        """The next 20 ms of both directions."""
-        self._missing = self._came_back()
-        said = handset.next_frame()
-        self._quiet = 0 if is_sound(said) else self._quiet + 1
-        if self._echo:
-            handset.hear(said.ljust(MOUTH_FRAME, b"\0"), now)
-        elif self._holding:
-            handset.hear(None, now)
-        else:
+    def _send(self, handset: Handset, said: list[bytes], now: float) -> None:
+        """The next frames of the caller."""
+        heard = []
+        for frame in said:
+            self._quiet = 0 if is_sound(frame) else self._quiet + 1
             if self._quiet <= HANGOVER:
                 # Silence after that says nothing new to the agent.
-                self._link.hear(said)
-            handset.hear(self._link.take(), now)
+                heard.append(frame)
+        if self._echo:
+            handset.hear(b"".join(frame.ljust(MOUTH_FRAME, b"\0") for frame in said), now)
+        elif not self._holding:
+            self._link.hear_all(heard)
+
+    def _receive(self, handset: Handset, count: int, now: float) -> None:
+        """The next frames of the agent; silence when there are fewer."""
+        waiting = 0 if self._holding else min(self._link.sending, count)
+        if waiting:
+            handset.hear(self._link.take_all(waiting), now)
+        if waiting < count:
+            handset.hear(None, now)
 
     def close(self) -> None:
         """End: from now on nothing passes."""
