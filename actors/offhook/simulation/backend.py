@@ -19,7 +19,7 @@ from anyio._core._tasks import TaskHandle
 from anyio.abc import AsyncBackend, TaskGroup, TaskStatus
 
 from offhook.simulation.loop import Loop, running
-from offhook.simulation.primitives import Event, Lock, checkpoint
+from offhook.simulation.primitives import Event, Lock, checkpoint, sleep
 from offhook.simulation.tasks import PARK, Cancelled, Group, Scope, Task
 
 #: Modules of anyio that ask which loop runs.
@@ -166,17 +166,9 @@ class VirtualBackend(AsyncBackend):
         await PARK
 
     @classmethod
-    async def sleep(cls, delay: float) -> None:
+    def sleep(cls, delay: float) -> Coroutine[Any, Any, None]:
         """See anyio."""
-        if delay <= 0:
-            return await checkpoint()
-        loop = running()
-        task = loop.task
-        task.check()
-        if delay != math.inf:
-            loop.set_timer(loop.now + delay, task)
-        task.parked = {}
-        return await PARK
+        return sleep(delay)
 
     @classmethod
     def create_cancel_scope(cls, *, deadline: float = math.inf, shield: bool = False) -> Scope:
@@ -246,6 +238,11 @@ def _current_time() -> float:
     return running().now
 
 
+def _move_on_after(delay: float | None, shield: bool = False) -> Scope:
+    loop = running()
+    return Scope(loop, deadline=math.inf if delay is None else loop.now + delay, shield=shield)
+
+
 @contextmanager
 def _named() -> Generator[None]:
     """What asks which loop runs, is told ours. anyio asks at every turn: what is wanted most takes a shorter way."""
@@ -259,6 +256,8 @@ def _named() -> Generator[None]:
         shorter = [
             (anyio, "Event", Event),
             (anyio, "current_time", _current_time),
+            (anyio, "move_on_after", _move_on_after),
+            (anyio, "sleep", sleep),
             (lowlevel, "checkpoint", checkpoint),
         ]
         for place, name, value in [(sniffio.thread_local, "name", NAME), *replaced, *shorter]:

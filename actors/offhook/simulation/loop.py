@@ -143,13 +143,13 @@ class Loop:
         batch, self._ready = self._ready, []
         if len(batch) > 1:
             self._shuffle(batch)
-        held, step = self._held, self._step
+        held = self._held
         for task in batch:
             if held and task.node in held:
                 # Held by a task of this very batch.
                 held[task.node].append(task)
             else:
-                step(task)
+                self._step(task)
 
     def _shuffle(self, batch: list[Task]) -> None:
         """An order from the seed: the digits of a number, in a base that changes with each place (Fisher-Yates)."""
@@ -166,20 +166,23 @@ class Loop:
 
     def _step(self, task: Task) -> None:
         self.task = task
+        outcome: BaseException | None = None
         try:
             if task.error is None:
                 task.run(task.send, None)
             else:
-                error, task.error = task.error, None
-                task.run(task.coroutine.throw, error)
+                thrown, task.error = [task.error], None
+                task.run(task.coroutine.throw, thrown.pop())
         except StopIteration:
-            outcome = None
+            pass
         except BaseException as raised:
             outcome = raised
         else:
             return
         assert task.group is not None
         task.group.ended(task, outcome)
+        # Its traceback holds this frame; the frame holds none of the two, so that there are no circles to collect.
+        outcome = None
 
 
 def _close_generator(generator: AsyncGenerator[Any, Any]) -> None:

@@ -18,6 +18,19 @@ async def checkpoint() -> None:
     task.check()
 
 
+async def sleep(delay: float) -> None:
+    """Park for ``delay`` virtual seconds."""
+    if delay <= 0:
+        return await checkpoint()
+    loop = running()
+    task = loop.task
+    task.check()
+    if delay != math.inf:
+        loop.set_timer(loop.now + delay, task)
+    task.parked = {}
+    return await PARK
+
+
 class Event(anyio.Event):
     """See anyio."""
 

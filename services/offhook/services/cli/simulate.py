@@ -1,6 +1,5 @@
 """``offhook simulate``: whole clusters in virtual time, one world for each seed, until an invariant breaks."""
 
-import gc
 import multiprocessing
 import os
 import sys
@@ -88,10 +87,10 @@ def _outcome(job: _Job) -> "Outcome":
 
 
 def _prepare() -> None:
-    """A worker: load everything, and keep the collector from looking at it again and again."""
-    import offhook.simulation.hunt  # noqa: F401
+    """A worker begins: load everything."""
+    from offhook.simulation.hunt import settle
 
-    gc.freeze()
+    settle()
 
 
 def _hunt(work: list[_Job], jobs: int) -> _Result | None:
