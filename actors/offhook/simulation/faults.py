@@ -11,8 +11,9 @@ A full disk takes no writes. Keys can be read as they were a moment ago.
 import heapq
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -202,63 +203,66 @@ class FaultyClient(SimulatedClient):
             else:
                 bus.publish(subject, data)
 
-    async def append(self, subject: str, data: bytes, *, last: int) -> int:
+    def append(self, subject: str, data: bytes, *, last: int) -> Coroutine[Any, Any, int]:
         """See ``Bus``."""
-        return await self._ask("append", subject, lambda: super(FaultyClient, self).append(subject, data, last=last))
+        return self._try("append", subject, super().append(subject, data, last=last))
 
-    async def read_log(self, subject: str) -> list[Stored]:
+    def read_log(self, subject: str) -> Coroutine[Any, Any, list[Stored]]:
         """See ``Bus``."""
-        return await self._ask("read", subject, lambda: super(FaultyClient, self).read_log(subject))
+        return self._try("read", subject, super().read_log(subject))
 
-    async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
+    def create(self, key: str, value: bytes, *, ttl: float | None = None) -> Coroutine[Any, Any, int]:
         """See ``Bus``."""
-        return await self._ask("create", key, lambda: super(FaultyClient, self).create(key, value, ttl=ttl))
+        return self._try("create", key, super().create(key, value, ttl=ttl))
 
-    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+    def update(self, key: str, value: bytes, *, revision: int) -> Coroutine[Any, Any, int]:
         """See ``Bus``."""
-        return await self._ask("update", key, lambda: super(FaultyClient, self).update(key, value, revision=revision))
+        return self._try("update", key, super().update(key, value, revision=revision))
 
-    async def delete(self, key: str, *, revision: int) -> None:
+    def delete(self, key: str, *, revision: int) -> Coroutine[Any, Any, None]:
         """See ``Bus``."""
-        return await self._ask("delete", key, lambda: super(FaultyClient, self).delete(key, revision=revision))
+        return self._try("delete", key, super().delete(key, revision=revision))
 
     async def get(self, key: str) -> Stored | None:
         """See ``Bus``."""
-        return (await self._read(key)).get(key)
+        return (await self._try("get", key, self._read())).get(key)
 
     async def keys(self, prefix: str) -> list[Stored]:
         """See ``Bus``."""
-        kept = await self._read(prefix)
+        kept = await self._try("get", prefix, self._read())
         return [kept[key] for key in sorted([key for key in kept if key.startswith(prefix)])]
 
-    async def _read(self, what: str) -> dict[str, Stored]:
-        async def read() -> dict[str, Stored]:
-            await self._reach()
-            stale = self._faulty.troubles.stale
-            return self._faulty.as_of(anyio.current_time() - stale) if stale else self._bus.living()
+    async def _read(self) -> dict[str, Stored]:
+        await self._reach()
+        stale = self._faulty.troubles.stale
+        return self._faulty.as_of(anyio.current_time() - stale) if stale else self._bus.living()
 
-        return await self._ask("get", what, read)
-
-    async def _ask(self, operation: str, what: str, effect: Callable[[], Awaitable[T]]) -> T:
+    def _try(self, operation: str, what: str, effect: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
         """Do an operation as the troubles let it."""
-        bus = self._faulty
-        troubles, chance = bus.troubles, bus.chance
-        if self.name in troubles.doomed:
-            await self._meet_fate()
-        if not troubles.operations or self._away:
-            return await effect()
-        if chance.random() < troubles.drag:
-            await anyio.sleep(chance.uniform(0, troubles.longest))
-        if troubles.full and operation in {"append", "create", "update", "delete"}:
-            self._fail(operation, what, "the disk is full")
-        if chance.random() < troubles.fail:
-            self._fail(operation, what, "no answer")
-        result = await effect()
-        if chance.random() < troubles.drag:
-            await anyio.sleep(chance.uniform(0, troubles.longest))
-        if chance.random() < troubles.forget:
-            self._fail(operation, what, "done, but the answer was lost")
-        return result
+        troubles = self._faulty.troubles
+        if self.name in troubles.doomed or (troubles.operations and not self._away):
+            return self._try_hard(operation, what, effect)
+        return effect
+
+    async def _try_hard(self, operation: str, what: str, effect: Coroutine[Any, Any, T]) -> T:
+        troubles, chance = self._faulty.troubles, self._faulty.chance
+        with closing(effect):
+            if self.name in troubles.doomed:
+                await self._meet_fate()
+            if not troubles.operations or self._away:
+                return await effect
+            if chance.random() < troubles.drag:
+                await anyio.sleep(chance.uniform(0, troubles.longest))
+            if troubles.full and operation in {"append", "create", "update", "delete"}:
+                self._fail(operation, what, "the disk is full")
+            if chance.random() < troubles.fail:
+                self._fail(operation, what, "no answer")
+            result = await effect
+            if chance.random() < troubles.drag:
+                await anyio.sleep(chance.uniform(0, troubles.longest))
+            if chance.random() < troubles.forget:
+                self._fail(operation, what, "done, but the answer was lost")
+            return result
 
     def _fail(self, operation: str, what: str, why: str) -> None:
         self._faulty.observer.failed(self.name, operation, what, why)

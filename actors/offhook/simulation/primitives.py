@@ -15,7 +15,8 @@ async def checkpoint() -> None:
     task = loop.task
     loop.wake(task)
     await PARK
-    task.check()
+    if task.marked:
+        task.check()
 
 
 async def sleep(delay: float) -> None:
@@ -63,7 +64,8 @@ class Event(anyio.Event):
         if self._set:
             return await checkpoint()
         task = running().task
-        task.check()
+        if task.marked:
+            task.check()
         self._waiting[task] = None
         task.parked = self._waiting
         return await PARK
