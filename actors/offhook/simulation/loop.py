@@ -128,9 +128,9 @@ class Loop:
 
     def _run_batch(self) -> None:
         timers = self._timers
-        while timers and timers[0][2].timer != timers[0][1]:
-            heapq.heappop(timers)
         if not self._ready:
+            while timers and timers[0][2].timer != timers[0][1]:
+                heapq.heappop(timers)
             if not timers:
                 raise Deadlock("every task waits and no timer runs: nothing can ever happen again")
             self.now = max(self.now, timers[0][0])
@@ -143,13 +143,13 @@ class Loop:
         batch, self._ready = self._ready, []
         if len(batch) > 1:
             self._shuffle(batch)
-        held = self._held
+        held, step = self._held, self._step
         for task in batch:
             if held and task.node in held:
                 # Held by a task of this very batch.
                 held[task.node].append(task)
             else:
-                self._step(task)
+                step(task)
 
     def _shuffle(self, batch: list[Task]) -> None:
         """An order from the seed: the digits of a number, in a base that changes with each place (Fisher-Yates)."""
