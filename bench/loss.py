@@ -77,9 +77,7 @@ def main() -> None:
     }
     still = {name: [round(run.still * 1000) for run in runs] for name, runs in found.items()}
     print(f"over {found[QUIET][0].outcome.where}; median of {arguments.runs} runs, the worst in brackets")
-    print(
-        "| | ear | heard or made up, % | true, % | longest stall, ms | delay, ms | added, ms | machine still, ms |"
-    )
+    print("| | ear | heard or made up, % | true, % | longest stall, ms | delay, ms | added, ms | machine still, ms |")
     print("|---|---|---|---|---|---|---|---|")
     for name, ears in figures.items():
         for ear, shown in ears.items():

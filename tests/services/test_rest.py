@@ -216,13 +216,33 @@ async def test_a_workspace_has_so_many_lines(opened: Opened) -> None:
     """Covers R4."""
     invited = Invited()
     async with staged(opened, sessions=invited, lines=invited) as stage:
-        shown = {"id": "main", "max_calls": None, "active_calls": 0}
+        shown = {"id": "main", "max_calls": None, "active_calls": 0, "keep_days": None}
         assert (await stage.ask("GET", "/v1/workspace")).json() == shown
         changed = await stage.ask("PATCH", "/v1/workspace", json={"max_calls": 0})
         assert changed.json()["max_calls"] == 0
         check_problem(await stage.ask("POST", "/voice/start", json={"agent_id": "a"}), 429, "at_capacity")
-        for wrong in ({}, {"max_calls": -1}, {"max_calls": "1"}, {"max_calls": 1, "id": "other"}):
+        for wrong in ({"max_calls": -1}, {"max_calls": "1"}, {"max_calls": 1, "id": "other"}):
             check_problem(await stage.ask("PATCH", "/v1/workspace", json=wrong), 422, "invalid_field")
+
+
+async def test_a_workspace_keeps_its_calls_for_so_many_days(opened: Opened) -> None:
+    """Covers R3's retention, over REST."""
+    invited = Invited()
+    async with staged(opened, sessions=invited, lines=invited) as stage:
+        changed = await stage.ask("PATCH", "/v1/workspace", json={"keep_days": 30})
+        assert changed.json() == {"id": "main", "max_calls": None, "active_calls": 0, "keep_days": 30}
+        assert stage.store.kept_days("main") == 30
+        assert stage.store.kept_days("other") is None
+        # What is left out stays.
+        assert (await stage.ask("PATCH", "/v1/workspace", json={"max_calls": 5})).json()["keep_days"] == 30
+        assert (await stage.ask("PATCH", "/v1/workspace", json={})).json()["max_calls"] == 5
+        for wrong in (0, -1, 36_501, "30", 1.5):
+            problem = check_problem(
+                await stage.ask("PATCH", "/v1/workspace", json={"keep_days": wrong}), 422, "invalid_field"
+            )
+            assert problem["pointer"] == "/keep_days"
+        assert (await stage.ask("PATCH", "/v1/workspace", json={"keep_days": None})).json()["keep_days"] is None
+        assert stage.store.kept_days("main") is None
 
 
 # ── rates ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -73,6 +73,14 @@ class LateHistory:
         """See ``Store``."""
         return self.open().erasure(call, workspace=workspace)
 
+    def kept_days(self, workspace: str) -> int | None:
+        """See ``Store``."""
+        return self.open().kept_days(workspace)
+
+    def keep_days(self, workspace: str, days: int | None) -> None:
+        """See ``Store``."""
+        self.open().keep_days(workspace, days)
+
     def webhooks(self) -> "Webhooks":
         """See ``Store``."""
         return self.open().webhooks()

@@ -29,13 +29,13 @@ from offhook.services.api.route import Route
 from offhook.services.api.voice import Sessions, Voice
 from offhook.services.api.webhooks import CheckUrl, WebhookKeeper, WebhooksResource
 from offhook.services.api.widgets import WidgetsResource, WidgetStore
-from offhook.services.api.workspace import Lines, WorkspaceResource
+from offhook.services.api.workspace import Keeping, Lines, WorkspaceResource
 
 #: Works on the database at one time.
 WORKERS = 4
 
 
-class CallStore(CallHistory, CallArchive, Protocol):
+class CallStore(CallHistory, CallArchive, Keeping, Protocol):
     """Where calls are read and erased."""
 
 
@@ -107,7 +107,7 @@ class Application:
                 files=parts.agent_files,
             ).routes(),
             *WidgetsResource(parts.widgets, in_thread).routes(),
-            *WorkspaceResource(parts.lines).routes(),
+            *WorkspaceResource(parts.lines, parts.store, in_thread).routes(),
         ]
         access = Access(lambda text: parts.keys().find(text), in_thread, parts.rates)
         dispatch = Dispatch(access, parts.answers, in_thread)
