@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from offhook.protocol.call import Call, CallState, EndReason, LogEntry, NoEdge, Recording, step
+from offhook.protocol.call import Call, CallState, EndReason, LogEntry, NoEdge, Recording, take
 from offhook.protocol.call.events import Said
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.quality import Quality
@@ -203,7 +203,7 @@ def advance(progress: Progress, entry: LogEntry, *, over_gap: bool = False) -> A
         raise OutOfOrder(entry, progress.seq + 1)
     before = progress.call
     try:
-        after, _ = step(before, entry.event, entry.at)
+        after, _ = take(before, entry.event, entry.at)
     except NoEdge:
         after = before
     began_at = progress.began_at if progress.seq else entry.at

@@ -14,6 +14,7 @@ from offhook.protocol.call.step import (
     deadline,
     fold,
     step,
+    take,
 )
 from offhook.protocol.call.table import TABLE, TIMEOUTS, Edge
 
@@ -40,4 +41,5 @@ __all__ = [
     "fold",
     "standing",
     "step",
+    "take",
 ]

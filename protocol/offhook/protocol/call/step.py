@@ -108,6 +108,15 @@ def step(
 
     Raises ``NoEdge`` (or its kinds ``StaleTimer``, ``DoubleLine``) when the event changes nothing in this state.
     """
+    after, edge = take(call, event, at, table=table, returns=returns)
+    made = (_MAKE[kind](call, after, event) for kind in edge.effects)
+    return after, [effect for effect in made if effect is not None]
+
+
+def take(
+    call: Call, event: ev.CallEvent, at: float, *, table: Table = TABLE, returns: dict[CallState, Edge] = RETURNS
+) -> tuple[Call, Edge]:
+    """The call after ``event``, and the row that led there: ``step`` for those who post no effects. Raises as it."""
     edge = table.get((call.state, type(event)))
     if edge is None:
         raise NoEdge(call.state, event)
@@ -119,16 +128,14 @@ def step(
         assert call.left is not None
         edge = returns[call.left]
     assert edge.to is not None
-    after = _enter(_learn(call, event, at), edge, event, at)
-    made = (_MAKE[kind](call, after, event) for kind in edge.effects)
-    return after, [effect for effect in made if effect is not None]
+    return _enter(_learn(call, event, at), edge, event, at), edge
 
 
 def fold(call_id: str, entries: list[ev.LogEntry]) -> Call:
     """Rebuild a call from its log."""
     call = Call(id=call_id)
     for entry in entries:
-        call, _ = step(call, entry.event, entry.at)
+        call, _ = take(call, entry.event, entry.at)
     return call
 
 
