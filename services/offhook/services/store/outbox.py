@@ -23,6 +23,7 @@ from offhook.protocol.webhooks import (
 from offhook.services.store.engine import away, transaction
 from offhook.services.store.projecting import Taken
 from offhook.services.store.reading import read_records, read_summaries, struct
+from offhook.services.store.rows import insert_rows
 from offhook.services.store.tables import webhook_attempts, webhook_deliveries, webhook_messages, webhooks
 
 #: Seconds for which a message that is being sent belongs to whoever took it.
@@ -148,9 +149,8 @@ def _write(connection: Connection, told: list[Told], listening: list[tuple[str, 
             }
             for webhook in ids
         ]
-    if messages:
-        connection.execute(insert(webhook_messages), messages)
-        connection.execute(insert(webhook_deliveries), deliveries)
+    insert_rows(connection, webhook_messages, messages)
+    insert_rows(connection, webhook_deliveries, deliveries)
 
 
 def _delivery(webhook: str, message: str) -> Any:

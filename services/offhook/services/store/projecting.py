@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from offhook.protocol.call import Call, CallState, LogEntry
 from offhook.protocol.record import Advance, OutOfOrder, Progress, advance, summarize
+from offhook.services.store.rows import insert_rows, update_rows
 from offhook.services.store.searching import fact, tsvector, words_to_keep
 from offhook.services.store.tables import (
     call_facts,
@@ -76,8 +77,6 @@ _SPOKEN = (
     .where(transcript_lines.c.call.in_(bindparam("calls", expanding=True)))
     .order_by(transcript_lines.c.call, transcript_lines.c.line)
 )
-_UPDATE_CALL = update(calls).where(calls.c.id == bindparam("this"))
-_UPDATE_POSITION = update(call_log_position).where(call_log_position.c.call == bindparam("this"))
 _progress = msgspec.msgpack.Decoder(Progress)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -103,9 +102,9 @@ def _write(connection: Connection, taken: list[Taken], before: dict[str, Progres
         if one.gained.entered is not None
     ]
     lines = [{"call": one.entry.call, **columns(one.gained.line)} for one in taken if one.gained.line is not None]
-    _insert(connection, call_states, states)
-    _insert(connection, transcript_lines, lines)
-    _insert(connection, call_facts, [
+    insert_rows(connection, call_states, states)
+    insert_rows(connection, transcript_lines, lines)
+    insert_rows(connection, call_facts, [
         {"call": call, "fact": word} for call, progress in after.items() if _offered(before.get(call), progress)
         for word in _facts(progress)
     ])  # fmt: skip
@@ -113,22 +112,24 @@ def _write(connection: Connection, taken: list[Taken], before: dict[str, Progres
 
 
 def _write_heads(connection: Connection, before: dict[str, Progress], after: dict[str, Progress]) -> None:
-    positions = {call: {"seq": progress.seq, "progress": _encode(_slim(progress))} for call, progress in after.items()}
+    positions = {
+        call: {"call": call, "seq": progress.seq, "progress": _encode(_slim(progress))}
+        for call, progress in after.items()
+    }
     new = [call for call in after if call not in before]
     old = [call for call in after if call in before]
-    _insert(connection, calls, [columns(summarize(after[call])) for call in new])
-    _insert(connection, call_log_position, [{"call": call, **positions[call]} for call in new])
+    insert_rows(connection, calls, [columns(summarize(after[call])) for call in new])
+    insert_rows(connection, call_log_position, [positions[call] for call in new])
     # Only what changed: to write a column is to write each index that holds it.
     changed: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for call in old:
         was, now = columns(summarize(before[call])), columns(summarize(after[call]))
         values = {name: value for name, value in now.items() if value != was[name]}
         if values:
-            changed.setdefault(tuple(values), []).append({"this": call, **values})
+            changed.setdefault(tuple(values), []).append({"id": call, **values})
     for rows in changed.values():
-        connection.execute(_UPDATE_CALL, rows)
-    if old:
-        connection.execute(_UPDATE_POSITION, [{"this": call, **positions[call]} for call in old])
+        update_rows(connection, calls, rows)
+    update_rows(connection, call_log_position, [positions[call] for call in old])
 
 
 def _slim(progress: Progress) -> Progress:
@@ -151,12 +152,7 @@ def _write_words(connection: Connection, ended: list[str]) -> None:
         words = words_to_keep(texts)
         if words:
             rows.append({"call": call, "words": tsvector(words) if vectors else " ".join(words)})
-    _insert(connection, transcript_search, rows)
-
-
-def _insert(connection: Connection, table: Any, rows: list[dict[str, Any]]) -> None:
-    if rows:
-        connection.execute(insert(table), rows)
+    insert_rows(connection, transcript_search, rows)
 
 
 def _offered(before: Progress | None, after: Progress) -> bool:
