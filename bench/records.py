@@ -16,7 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from measure.processes import processes_below
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from postgres import PostgresServer
 
-from offhook.actors.transcript import BATCH, TranscriptActor
+from offhook.actors.ports import MAX_BATCH
+from offhook.actors.transcript import TranscriptActor
 from offhook.protocol import subjects
 from offhook.protocol.call import CallState, EndReason, LogEntry
 from offhook.protocol.messages import encode
@@ -50,7 +51,7 @@ def cpu_of(server: PostgresServer | None) -> Callable[[], float]:
 
 
 def fill(
-    store: Store, calls: int, clock: Callable[[], float], *, at_once: int = 100, size: int = BATCH
+    store: Store, calls: int, clock: Callable[[], float], *, at_once: int = 100, size: int = MAX_BATCH
 ) -> dict[str, float]:
     """Fill the store; entries are made beforehand, ``size`` by ``size``, and not measured."""
     entries = spent = cpu = 0.0
@@ -178,23 +179,21 @@ def run_beside_nats(work: Callable[[str], Awaitable[dict[str, float]]]) -> dict[
 async def follow(place: str, calls: int, clock: Callable[[], float], url: str) -> dict[str, float]:
     """The transcript actor, from logs in a NATS server to a new store."""
     store = open_store(place)
-    entries = list(interleaved(calls, 100, random.Random(3)))
     async with open_bus(url, name="gateway") as gateway:
-        await append_all(gateway, entries)
+        count = await append_all(gateway, interleaved(calls, 100, random.Random(3)))
     async with open_bus(url, name="records") as bus, anyio.create_task_group() as tasks:
-        records = Counted(StoreRecords(store, listeners=(tell_webhooks,)), len(entries))
+        records = Counted(StoreRecords(store, listeners=(tell_webhooks,)), count)
         cpu, begun = clock(), time.perf_counter()
         tasks.start_soon(TranscriptActor(bus, records).run)
         await records.done.wait()
         spent, cpu = time.perf_counter() - begun, clock() - cpu
         tasks.cancel_scope.cancel()
     store.close()
-    count = len(entries)
     return written(calls, count, spent, cpu)
 
 
-async def append_all(bus: Any, entries: list[LogEntry]) -> None:
-    """Write the logs, many calls at one time."""
+async def append_all(bus: Any, entries: Iterable[LogEntry]) -> int:
+    """Write the logs, many calls at one time; how many entries there are. None of them stays in memory."""
     logs: dict[str, list[LogEntry]] = {}
     for entry in entries:
         logs.setdefault(entry.call, []).append(entry)
@@ -209,6 +208,7 @@ async def append_all(bus: Any, entries: list[LogEntry]) -> None:
     async with anyio.create_task_group() as tasks:
         for log in logs.values():
             tasks.start_soon(write, log)
+    return sum(map(len, logs.values()))
 
 
 def say(name: str, figures: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 import trio.testing
 
-from offhook.actors.ports import Bus, BusAway, Delivery, KeyTaken, WrongRevision, WrongSequence
+from offhook.actors.ports import MAX_BATCH, Batch, Bus, BusAway, KeyTaken, Stored, WrongRevision, WrongSequence
 from offhook.services.bus import nats_server, open_bus
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 
@@ -240,8 +240,8 @@ async def test_an_erased_log_is_empty_and_the_others_stand(world: World) -> None
         for number in range(5):
             last = await a.append(LOG, b"%d" % number, last=last)
         other = await b.append("offhook.log.b2", b"kept", last=0)
-        async with a.follow(ALL, reader="records") as deliveries:
-            (first,) = await take(deliveries, 1)
+        async with a.follow(ALL, reader="records") as batches:
+            (first,) = await take(batches, 1)
             assert await b.erase_log(LOG) == 5
             assert await a.read_log(LOG) == []
             await first.ack()
@@ -250,8 +250,8 @@ async def test_an_erased_log_is_empty_and_the_others_stand(world: World) -> None
             await a.append(LOG, b"a zombie", last=last)
         again = await a.append(LOG, b"again", last=0)
         assert again > other
-        async with b.follow(ALL, reader="new") as deliveries:
-            assert [delivery.data for delivery in await take(deliveries, 2)] == [b"kept", b"again"]
+        async with b.follow(ALL, reader="new") as batches:
+            assert await take_acked(batches, 2) == [b"kept", b"again"]
 
 
 @pytest.mark.parametrize("subject", ["offhook.call.a", "offhook.log", "offhook.log.a.b", "offhook.log.*", "x"])
@@ -382,57 +382,75 @@ async def fill(bus: Bus, subject: str, words: list[bytes], last: int = 0) -> int
     return last
 
 
-async def take_acked(deliveries: AsyncIterator[Delivery], count: int) -> list[bytes]:
-    data = []
-    for delivery in await take(deliveries, count):
-        data.append(delivery.data)
-        await delivery.ack()
+async def take_acked(batches: AsyncIterator[Batch], count: int) -> list[bytes]:
+    data: list[bytes] = []
+    while len(data) < count:
+        (batch,) = await take(batches, 1)
+        data += [message.data for message in batch.messages]
+        await batch.ack()
     return data
 
 
 async def test_a_reader_gets_what_was_and_what_comes_in_order(world: World) -> None:
     async with world.connect("a") as a, world.connect("b") as b:
         last = await fill(a, LOG, [b"%d" % number for number in range(100)])
-        async with b.follow(ALL, reader="records") as deliveries:
-            assert await take_acked(deliveries, 100) == [b"%d" % number for number in range(100)]
+        async with b.follow(ALL, reader="records") as batches:
+            assert await take_acked(batches, 100) == [b"%d" % number for number in range(100)]
             end = await a.append(LOG, b"new", last=last)
-            (new,) = await take(deliveries, 1)
-            assert (new.subject, new.data, new.revision) == (LOG, b"new", end)
+            (new,) = await take(batches, 1)
+            assert list(new.messages) == [Stored(LOG, b"new", end)]
             await new.ack()
+
+
+async def test_a_busy_follower_leaves_the_rest_to_others(world: World) -> None:
+    world.ack_wait = 300.0
+    async with world.connect("a") as a, world.connect("b") as b:
+        await fill(a, LOG, [b"%d" % number for number in range(2 * MAX_BATCH + 100)])
+        async with a.follow(ALL, reader="records") as busy:
+            (held,) = await take(busy, 1)
+            assert len(held.messages) <= MAX_BATCH
+            # Long enough for all that comes meanwhile: one batch.
+            await anyio.sleep(1)
+            async with b.follow(ALL, reader="records") as batches:
+                rest = await take_acked(batches, 100)
+                assert not {message.data for message in held.messages} & set(rest)
 
 
 async def test_a_reader_goes_on_where_it_was_and_others_begin(world: World) -> None:
     async with world.connect("a") as a, world.connect("b") as b:
         last = await fill(a, LOG, [b"1", b"2"])
-        async with a.follow(ALL, reader="records") as deliveries:
-            assert await take_acked(deliveries, 2) == [b"1", b"2"]
+        async with a.follow(ALL, reader="records") as batches:
+            assert await take_acked(batches, 2) == [b"1", b"2"]
         await fill(a, LOG, [b"3"], last)
-        async with b.follow(ALL, reader="records") as deliveries:
-            assert await take_acked(deliveries, 1) == [b"3"]
-        async with b.follow(ALL, reader="webhooks") as deliveries:
-            assert await take_acked(deliveries, 3) == [b"1", b"2", b"3"]
+        async with b.follow(ALL, reader="records") as batches:
+            assert await take_acked(batches, 1) == [b"3"]
+        async with b.follow(ALL, reader="webhooks") as batches:
+            assert await take_acked(batches, 3) == [b"1", b"2", b"3"]
 
 
 async def test_what_a_dead_follower_did_not_ack_comes_again(world: World) -> None:
     async with world.connect("a") as a, world.connect("b") as b:
-        await fill(a, LOG, [b"1", b"2", b"3"])
-        async with b.follow(ALL, reader="records") as deliveries:
-            one, two = await take(deliveries, 2)
-            assert (one.data, two.data) == (b"1", b"2")
-            await two.ack()
-        async with a.follow(ALL, reader="records") as deliveries:
-            again = await take_acked(deliveries, 2)
-            assert sorted(again) == [b"1", b"3"]
+        last = await fill(a, LOG, [b"1"])
+        async with b.follow(ALL, reader="records") as batches:
+            assert await take_acked(batches, 1) == [b"1"]
+            await fill(a, LOG, [b"2", b"3"], last)
+            (taken,) = await take(batches, 1)
+            assert taken.messages[0].data == b"2"
+        async with a.follow(ALL, reader="records") as batches:
+            assert sorted(await take_acked(batches, 2)) == [b"2", b"3"]
 
 
 async def test_what_a_follower_did_not_look_at_is_there_for_the_next_at_once(world: World) -> None:
     world.ack_wait = 300.0
     async with world.connect("a") as a, world.connect("b") as b:
-        await fill(a, LOG, [b"1", b"2", b"3"])
-        async with b.follow(ALL, reader="records") as deliveries:
-            assert await take_acked(deliveries, 1) == [b"1"]
-        async with a.follow(ALL, reader="records") as deliveries:
-            assert sorted(await take_acked(deliveries, 2)) == [b"2", b"3"]
+        last = await fill(a, LOG, [b"1"])
+        async with b.follow(ALL, reader="records") as batches:
+            assert await take_acked(batches, 1) == [b"1"]
+            await fill(a, LOG, [b"2", b"3"], last)
+            # Long enough for them to come.
+            await anyio.sleep(0.2)
+        async with a.follow(ALL, reader="records") as batches:
+            assert sorted(await take_acked(batches, 2)) == [b"2", b"3"]
 
 
 async def test_followers_of_one_reader_share(world: World) -> None:
@@ -441,10 +459,10 @@ async def test_followers_of_one_reader_share(world: World) -> None:
         complete = anyio.Event()
 
         async def follow(bus: Bus) -> None:
-            async with bus.follow(ALL, reader="records") as deliveries:
-                async for delivery in deliveries:
-                    got.append(delivery.data)
-                    await delivery.ack()
+            async with bus.follow(ALL, reader="records") as batches:
+                async for batch in batches:
+                    got.extend(message.data for message in batch.messages)
+                    await batch.ack()
                     if len(got) == 200:
                         complete.set()
 
@@ -487,8 +505,8 @@ async def test_while_the_bus_is_away_everything_raises_and_afterwards_all_is_the
     async with world.connect("a") as a, world.connect("b") as b, b.subscribe("x.*") as messages:
         last = await a.append(LOG, b"1", last=0)
         revision = await a.create("lease.x", b"a")
-        async with b.follow(ALL, reader="records") as deliveries:
-            assert await take_acked(deliveries, 1) == [b"1"]
+        async with b.follow(ALL, reader="records") as batches:
+            assert await take_acked(batches, 1) == [b"1"]
             await world.stop()
             await wait_away(a)
             await wait_away(b)
@@ -516,20 +534,20 @@ async def test_while_the_bus_is_away_everything_raises_and_afterwards_all_is_the
             assert await take(messages, 1) == [b"found"]
             assert [entry.data for entry in await b.read_log(LOG)] == [b"1"]
             last = await a.append(LOG, b"2", last=last)
-            assert await take_acked(deliveries, 1) == [b"2"]
+            assert await take_acked(batches, 1) == [b"2"]
             await a.update("lease.x", b"b", revision=revision)
 
 
 async def test_an_ack_while_the_bus_is_away_is_lost_quietly(world: World) -> None:
     async with world.connect("a") as a:
         await a.append(LOG, b"1", last=0)
-        async with a.follow(ALL, reader="records") as deliveries:
-            (delivery,) = await take(deliveries, 1)
+        async with a.follow(ALL, reader="records") as batches:
+            (batch,) = await take(batches, 1)
             await world.stop()
             await wait_away(a)
-            await delivery.ack()
+            await batch.ack()
             await world.start()
-            assert await take_acked(deliveries, 1) == [b"1"]
+            assert await take_acked(batches, 1) == [b"1"]
 
 
 async def test_waiting_can_be_cancelled(world: World) -> None:
@@ -540,9 +558,9 @@ async def test_waiting_can_be_cancelled(world: World) -> None:
             assert scope.cancelled_caught
             await a.publish("x", b"still")
             assert await take(messages, 1) == [b"still"]
-        async with a.follow(ALL, reader="records") as deliveries:
+        async with a.follow(ALL, reader="records") as batches:
             with anyio.move_on_after(0.05) as scope:
-                await anext(deliveries)
+                await anext(batches)
             assert scope.cancelled_caught
         with anyio.CancelScope() as now:
             now.cancel()

@@ -180,10 +180,12 @@ FAULTS = (
         "transcript-acks-before-the-write",
         "transcript.py",
         "An entry whose writer dies is in no record.",
-        """        if len(entries) < 2 or not""",
-        """        for delivery in batch:
-            await delivery.ack()
-        if len(entries) < 2 or not""",
+        """                        await self._take(batch.messages)
+                        await batch.ack()
+""",
+        """                        await batch.ack()
+                        await self._take(batch.messages)
+""",
     ),
     Fault(
         "transcript-gives-up-when-the-records-are-away",

@@ -46,15 +46,21 @@ class Stored(msgspec.Struct, frozen=True):
     revision: int
 
 
-class Delivery(Protocol):
-    """One message of a log on its way to a durable reader."""
+#: Most messages that come to a durable reader at one time.
+MAX_BATCH = 1000
+#: Messages all who follow as one reader together may owe an ack for; no new ones come beyond.
+MAX_UNACKED = 3 * MAX_BATCH
 
-    subject: str
-    data: bytes
-    revision: int
+
+class Batch(Protocol):
+    """Messages of logs that have come to a durable reader: at least one, at most ``MAX_BATCH``."""
+
+    @property
+    def messages(self) -> Sequence[Stored]:
+        """The messages; those of one log in order."""
 
     async def ack(self) -> None:
-        """Done with it: it is not delivered again (a lost ack may still deliver it again)."""
+        """Done with all of them: they are not delivered again (lost acks may still deliver some again)."""
 
 
 class Bus(Protocol):
@@ -88,8 +94,10 @@ class Bus(Protocol):
         Readers that follow it do not get what they have not got by now. Raises ``BusAway``.
         """
 
-    def follow(self, subjects: str, *, reader: str) -> AbstractAsyncContextManager[AsyncIterator[Delivery]]:
+    def follow(self, subjects: str, *, reader: str) -> AbstractAsyncContextManager[AsyncIterator[Batch]]:
         """Read all logs that match ``subjects`` as the durable ``reader``: at least once, in order per log.
+
+        A batch is what has come by the time it is asked for; while it is dealt with the next one comes in.
 
         Several processes may follow as one reader; each message goes to one of them. Not acked within 30 s: again.
         """

@@ -5,14 +5,14 @@ come again rather than get lost, and the records pass over what they have. Where
 (another process read the one in front), the log itself is read: it is the call, and it has them all in order.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import Sequence
 from typing import Protocol
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from offhook.actors.inbox import send_to_dead_letters
-from offhook.actors.ports import Bus, BusAway, Delivery, Stored
+from offhook.actors.ports import Bus, BusAway, Stored
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.messages import BadMessage, decode_entry
@@ -20,8 +20,6 @@ from offhook.protocol.record import OutOfOrder, RecordsAway
 
 #: Name of the durable reader; all processes of the role share it.
 READER = "records"
-#: Entries that are written in one go, if so many have come.
-BATCH = 1000
 #: Waits before trying again what is away: the first and the longest, seconds.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
@@ -55,42 +53,25 @@ class TranscriptActor:
         """Follow the logs; never returns."""
         pause = _Pause()
         while True:
-            try:
-                async with self._bus.follow(subjects.ALL_LOGS, reader=READER) as deliveries:
-                    await self._follow(deliveries, pause)
-            except* BusAway:
-                pass
+            with contextlib.suppress(BusAway):
+                async with self._bus.follow(subjects.ALL_LOGS, reader=READER) as batches:
+                    async for batch in batches:
+                        await self._take(batch.messages)
+                        await batch.ack()
+                        pause.reset()
             await pause.wait()
 
-    async def _follow(self, deliveries: AsyncIterator[Delivery], pause: "_Pause") -> None:
-        """Take what is delivered, until nothing more can be."""
-        # While one batch is written the next one comes in: the bus sends more only to a reader that has read.
-        put, waiting = anyio.create_memory_object_stream[Delivery](BATCH)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_pass_on, deliveries, put)
-            with waiting:
-                async for delivery in waiting:
-                    batch = [delivery]
-                    while len(batch) < BATCH and (more := _next_of(waiting)) is not None:
-                        batch.append(more)
-                    await self._take(batch)
-                    pause.reset()
-
-    async def _take(self, batch: list[Delivery]) -> None:
-        """Write what a batch holds into the records, then acknowledge it."""
+    async def _take(self, messages: Sequence[Stored]) -> None:
+        """Write what messages hold into the records."""
         entries = list[tuple[str, LogEntry]]()
-        for delivery in batch:
+        for message in messages:
             try:
-                entries.append((delivery.subject, decode_entry(delivery.subject, delivery.data)))
+                entries.append((message.subject, decode_entry(message.subject, message.data)))
             except BadMessage as error:
-                await send_to_dead_letters(
-                    self._bus, delivery.subject, delivery.data, error, revision=delivery.revision
-                )
+                await send_to_dead_letters(self._bus, message.subject, message.data, error, revision=message.revision)
         if len(entries) < 2 or not await self._project_together([entry for _, entry in entries]):
             for subject, entry in entries:
                 await self._project(subject, entry)
-        for delivery in batch:
-            await delivery.ack()
 
     async def _project_together(self, entries: list[LogEntry]) -> bool:
         """Write entries in one go; False when that is not possible, and nothing has changed or it is not known."""
@@ -132,20 +113,6 @@ class TranscriptActor:
 async def run_records(bus: Bus, records: Records) -> None:
     """Take the logs of all calls into ``records`` until cancelled."""
     await TranscriptActor(bus, records).run()
-
-
-async def _pass_on(deliveries: AsyncIterator[Delivery], put: MemoryObjectSendStream[Delivery]) -> None:
-    with put:
-        async for delivery in deliveries:
-            await put.send(delivery)
-
-
-def _next_of(waiting: MemoryObjectReceiveStream[Delivery]) -> Delivery | None:
-    """What has come already."""
-    try:
-        return waiting.receive_nowait()
-    except (anyio.WouldBlock, anyio.EndOfStream):
-        return None
 
 
 class _Pause:

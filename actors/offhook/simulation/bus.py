@@ -18,7 +18,7 @@ from functools import lru_cache
 import anyio
 import anyio.lowlevel
 
-from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevision, WrongSequence
+from offhook.actors.ports import Batch, BusAway, KeyTaken, Stored, WrongRevision, WrongSequence
 from offhook.protocol.subjects import call_of_log, log
 from offhook.simulation.readers import Follower, Reader, matches
 
@@ -222,7 +222,7 @@ class SimulatedClient:
         return (await self._reach()).erase(subject)
 
     @asynccontextmanager
-    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
+    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Batch]]:
         """See ``Bus``. Waits for the bus to come back rather than raise."""
         await anyio.lowlevel.checkpoint()
         yield Follower(self, self._bus, self._bus.readers.setdefault(reader, Reader(self._bus, subjects)))

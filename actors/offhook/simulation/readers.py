@@ -1,19 +1,16 @@
 """Durable readers of the simulated bus: what they were handed, what they owe an ack for, and when it comes again."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 
-from offhook.actors.ports import Delivery, Stored
+from offhook.actors.ports import MAX_BATCH, MAX_UNACKED, Batch, Stored
 
 if TYPE_CHECKING:
     from offhook.simulation.bus import SimulatedBus, SimulatedClient
-
-#: Deliveries one durable reader may owe an ack for; no new ones are handed out beyond.
-MAX_UNACKED = 1000
 
 
 @lru_cache(maxsize=4096)
@@ -33,20 +30,20 @@ class Reader:
         #: Revision -> time it is delivered again, in order of delivery.
         self._owed: dict[int, float] = {}
 
-    def take(self) -> Stored | None:
-        """The next message to deliver now: one whose ack is overdue, else a new one."""
-        now = anyio.current_time()
+    def take(self) -> list[Stored]:
+        """The messages to deliver now: those whose ack is overdue, then new ones."""
+        now, taken = anyio.current_time(), list[Stored]()
         for revision, deadline in sorted(self._owed.items()):
             if not self._bus.stored[revision - 1].subject:
                 del self._owed[revision]  # erased
-            elif deadline <= now:
-                return self._owe(self._bus.stored[revision - 1])
-        while self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED:
+            elif deadline <= now and len(taken) < MAX_BATCH:
+                taken.append(self._owe(self._bus.stored[revision - 1]))
+        while self._has_new() and len(taken) < MAX_BATCH:
             stored = self._bus.stored[self._position]
             self._position += 1
             if matches(self._subjects, stored.subject):
-                return self._owe(stored)
-        return None
+                taken.append(self._owe(stored))
+        return taken
 
     def _owe(self, stored: Stored) -> Stored:
         # The one that comes again goes to the end.
@@ -56,8 +53,10 @@ class Reader:
 
     def has_next(self) -> bool:
         """Whether there may be something to deliver."""
-        new = self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED
-        return new or self.next_due() <= anyio.current_time()
+        return self._has_new() or self.next_due() <= anyio.current_time()
+
+    def _has_new(self) -> bool:
+        return self._position < len(self._bus.stored) and len(self._owed) < MAX_UNACKED
 
     def next_due(self) -> float:
         """When the next redelivery is due (``anyio.current_time``)."""
@@ -80,10 +79,10 @@ class Follower:
         self._bus = bus
         self._reader = reader
 
-    def __aiter__(self) -> AsyncIterator[Delivery]:
+    def __aiter__(self) -> AsyncIterator[Batch]:
         return self
 
-    async def __anext__(self) -> Delivery:
+    async def __anext__(self) -> Batch:
         waited = False
         while True:
             if self._client.away:
@@ -92,23 +91,22 @@ class Follower:
                 await self._bus.wait_changed(self._reader.next_due())
             elif not waited:
                 await anyio.lowlevel.checkpoint()
-            elif (stored := self._reader.take()) is not None:
-                return _Delivery(self._client, self._reader, stored)
+            elif messages := self._reader.take():
+                return _Batch(self._client, self._reader, messages)
             waited = True
 
 
-class _Delivery:
-    """One message of a log on its way to a durable reader."""
+class _Batch:
+    """Messages of logs on their way to a durable reader."""
 
-    def __init__(self, client: "SimulatedClient", reader: Reader, stored: Stored) -> None:
-        self.subject = stored.subject
-        self.data = stored.data
-        self.revision = stored.revision
+    def __init__(self, client: "SimulatedClient", reader: Reader, messages: Sequence[Stored]) -> None:
+        self.messages = messages
         self._client = client
         self._reader = reader
 
     async def ack(self) -> None:
-        """See ``Delivery``. An ack while the client is away is lost."""
+        """See ``Batch``. Acks while the client is away are lost; each may get lost by itself."""
         await anyio.lowlevel.checkpoint()
-        if not self._client.away and not self._client.loses_ack():
-            self._reader.settle(self.revision)
+        for message in self.messages:
+            if not self._client.away and not self._client.loses_ack():
+                self._reader.settle(message.revision)

@@ -7,7 +7,7 @@ the bus is up is looked at before, and a message that finds it away afterwards i
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import TypeVar
@@ -16,9 +16,10 @@ import outcome
 import trio
 import uvloop
 
-from offhook.actors.ports import Delivery, Stored
+from offhook.actors.ports import Batch, Stored
 from offhook.services.bus.background import background
-from offhook.services.bus.follow import LogDelivery
+from offhook.services.bus.exchange import Reply
+from offhook.services.bus.follow import Batches
 from offhook.services.bus.inbox import Inbox
 from offhook.services.bus.nats import DEPTH, open_nats
 from offhook.services.bus.thread import BusThread, Job, Lane
@@ -90,14 +91,16 @@ class BridgeBus:
             yield inbox
 
     @asynccontextmanager
-    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
+    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Batch]]:
         """See ``Bus`` and ``NatsBus.follow``."""
         puller = self._bus.puller(subjects, reader)
-        inbox = Inbox[LogDelivery](
-            run=self._thread.to_trio.post, emptied=partial(self._thread.to_asyncio.post, puller.more)
-        )
-        async with self._held(self._bus.pulling(puller, inbox, self.publish)):
-            yield inbox
+        inbox = Inbox[Reply](run=self._thread.to_trio.post)
+
+        async def acknowledge(receipts: Sequence[str]) -> None:
+            await self._call(lambda: puller.acknowledge(receipts))
+
+        async with self._held(puller.pulling(inbox)):
+            yield Batches(inbox, partial(self._thread.to_asyncio.post, puller.more), acknowledge)
 
     async def append(self, subject: str, data: bytes, *, last: int) -> int:
         """See ``Bus``."""

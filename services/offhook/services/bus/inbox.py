@@ -18,20 +18,12 @@ class Inbox(Generic[T]):
     """A queue that never makes its writer wait; beyond ``depth`` items the oldest are dropped.
 
     ``put`` may run in another thread than the reader when ``run`` carries a job over to the reader's thread.
-    ``emptied`` is called in the reader's thread each time it has taken everything and is about to wait.
     """
 
-    def __init__(
-        self,
-        *,
-        depth: int | None = None,
-        run: Callable[[Callable[[], None]], None] = _here,
-        emptied: Callable[[], None] | None = None,
-    ) -> None:
+    def __init__(self, *, depth: int | None = None, run: Callable[[Callable[[], None]], None] = _here) -> None:
         self._items: deque[T] = deque(maxlen=depth)
         self._arrived = anyio.Event()
         self._run = run
-        self._emptied = emptied
         #: A wake-up is on its way: one is enough for any number of items.
         self._waking = False
 
@@ -46,9 +38,10 @@ class Inbox(Generic[T]):
         self._waking = False
         self._arrived.set()
 
-    def drain(self) -> list[T]:
-        """Take what is there."""
-        return [self._items.popleft() for _ in range(len(self._items))]
+    def drain(self, most: int | None = None) -> list[T]:
+        """Take what is there, the oldest first; no more than ``most``."""
+        there = len(self._items)
+        return [self._items.popleft() for _ in range(there if most is None else min(most, there))]
 
     def __len__(self) -> int:
         return len(self._items)
@@ -59,8 +52,6 @@ class Inbox(Generic[T]):
             # An item that comes from another thread from here on is not missed: its wake-up runs in this thread, so
             # not before the wait below, and finds this event.
             self._arrived = anyio.Event()
-            if self._emptied is not None:
-                self._emptied()
             await self._arrived.wait()
 
     def __aiter__(self) -> AsyncIterator[T]:

@@ -8,14 +8,14 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.lowlevel
 
-from offhook.actors.ports import BusAway, Delivery, KeyTaken, Stored, WrongRevision, WrongSequence
+from offhook.actors.ports import Batch, BusAway, KeyTaken, Stored, WrongRevision, WrongSequence
 from offhook.protocol.subjects import LOG_STREAM, call_of_log, log
 from offhook.services.bus import jetstream as js
 from offhook.services.bus.address import not_reachable, servers_of
 from offhook.services.bus.background import background
 from offhook.services.bus.connection import Connection
 from offhook.services.bus.exchange import Reply
-from offhook.services.bus.follow import LogDelivery, Puller, Send
+from offhook.services.bus.follow import Batches, Puller
 from offhook.services.bus.inbox import Inbox
 
 #: Messages a subscription keeps for a reader that is busy; the oldest are dropped.
@@ -78,32 +78,18 @@ class NatsBus:
         return await js.purge(self.connection, LOG_STREAM, subject)
 
     @asynccontextmanager
-    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Delivery]]:
+    async def follow(self, subjects: str, *, reader: str) -> AsyncIterator[AsyncIterator[Batch]]:
         """See ``Bus``. ``reader`` has no dots or spaces. Waits for the bus to come back rather than raise."""
         puller = self.puller(subjects, reader)
-        inbox = Inbox[LogDelivery](emptied=puller.more)
-        async with self.pulling(puller, inbox, self.publish):
-            yield inbox
+        inbox = Inbox[Reply]()
+        async with puller.pulling(inbox):
+            yield Batches(inbox, puller.more, puller.acknowledge)
 
     def puller(self, subjects: str, reader: str) -> Puller:
         """What feeds a follower."""
         if not READER.fullmatch(reader):
             raise ValueError(f"NATS does not allow the reader {reader!r}")
         return Puller(self.connection, subjects, reader, ack_wait=self._ack_wait)
-
-    @asynccontextmanager
-    async def pulling(self, puller: Puller, inbox: Inbox[LogDelivery], send: Send) -> AsyncIterator[None]:
-        """Pull into ``inbox``, with acks by ``send``; what nobody has taken from it at the end goes back."""
-
-        def receive(reply: Reply) -> None:
-            inbox.put(LogDelivery(reply, send))
-
-        try:
-            async with puller.pulling(receive):
-                yield
-        finally:
-            with anyio.CancelScope(shield=True):
-                await puller.give_back(inbox.drain())
 
     async def create(self, key: str, value: bytes, *, ttl: float | None = None) -> int:
         """See ``Bus``."""
