@@ -23,10 +23,10 @@ from offhook.protocol.widgets import WidgetFields
 from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
 from offhook.services.recordings import RecordingFiles
+from offhook.services.roles.adapters import WallClock
 from offhook.services.store import open_keys, open_replies, open_store, open_stored_agents, open_widgets
 from offhook.services.tokens import CallTokens, ConsoleCodes, Lines, RecordingTokens, Sessions, open_workspace
 from offhook.services.webhooks import check_webhook_url
-from offhook.services.wiring import WallClock
 from offhook.simulation.bus import SimulatedBus
 
 #: Enough for a run of about a minute; more with ``--max-examples``.

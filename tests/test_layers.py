@@ -43,7 +43,7 @@ KEPT_OUT = {
 #: Files beside the folders of services that hold no third-party type: every folder may know them.
 SHARED = {"settings", "lifetime", "logs"}
 #: May import every folder of services: the files that wire a process, and the command line.
-WIRING = {"wiring", "late", "cli", "role"}
+WIRING = {"roles", "late", "cli", "role"}
 
 
 class Import(NamedTuple):
@@ -69,7 +69,7 @@ def modules_named(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"line {node.lineno}: imports are absolute"
-            # "from offhook.services import wiring" names a module by its last word.
+            # "from offhook.services import roles" names a module by its last word.
             yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
@@ -188,7 +188,7 @@ def test_a_wrong_import_is_found(layer: str, line: str, tmp_path: Path) -> None:
         ("gateway", "from offhook.services.gateway.frames import Frame", False),
         ("gateway", "from offhook.services.settings import Settings", False),
         ("settings", "from offhook.services.store import open_store", True),
-        ("wiring", "from offhook.services.bus.nats import open_bus", False),
+        ("roles", "from offhook.services.bus.nats import open_bus", False),
     ],
 )
 def test_a_folder_that_reaches_into_another_is_found(folder: str, line: str, wrong: bool, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from offhook.protocol.analysis import Findings
 from offhook.protocol.record import Analysis
 from offhook.services.agents import ServedAgents
 from offhook.services.analysis import run_analyses
+from offhook.services.roles.adapters import WallClock
 from offhook.services.store import Store, StoreRecords, open_store, open_stored_agents, want_analyses
-from offhook.services.wiring import WallClock
 
 pytestmark = pytest.mark.anyio
 

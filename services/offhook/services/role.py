@@ -6,6 +6,7 @@ does that takes a tenth of a second of each start.
 """
 
 import gc
+import importlib
 import os
 import sys
 
@@ -29,16 +30,9 @@ def start_role(role: str, settings: Settings) -> int:
     from offhook.services.logs import set_up_logs
 
     set_up_logs(role=role, level=settings.log_level, format=settings.log_format)
-    from offhook.services import wiring
-
-    run = {
-        "gateway": wiring.run_gateway,
-        "voice": wiring.run_voice,
-        "records": wiring.run_records,
-        "api": wiring.run_api,
-    }[role]
     try:
-        run(settings)
+        # A role loads what it needs and nothing of the others.
+        importlib.import_module(f"offhook.services.roles.{role}").run(settings)
     except OffhookError as error:
         print(f"offhook: {role}: {error}", file=sys.stderr)
         return BAD_SETUP_EXIT
