@@ -22,6 +22,8 @@ class Ledger:
         self.open = {CALL: OpenErasure(call=CALL, files=("a.ogg", "b.ogg"))}
         self.ended: dict[str, dict[str, int]] = {}
         self.expiring = 0
+        #: The open erasures each time that words were forgotten.
+        self.forgotten: list[set[str]] = []
 
     async def open_erasures(self) -> list[OpenErasure]:
         await anyio.lowlevel.checkpoint()
@@ -29,8 +31,13 @@ class Ledger:
             raise RecordsAway("away")
         return list(self.open.values())
 
+    async def forget_words(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.forgotten.append(set(self.open))
+
     async def end_erasure(self, call: str, deleted: dict[str, int], *, now: float) -> None:
         await anyio.lowlevel.checkpoint()
+        assert any(call in calls for calls in self.forgotten)
         del self.open[call]
         self.ended[call] = deleted
 
@@ -81,6 +88,7 @@ def test_log_and_files_are_gone_within_a_minute_though_all_was_away() -> None:
             await wait_ended(ledger)
             tasks.cancel_scope.cancel()
         assert ledger.ended == {CALL: {"log_messages": 1, "recordings": 1}}
+        assert ledger.forgotten == [{CALL}], "once, though the log could not be deleted for long"
         assert folder.names == {"c.ogg"}
         assert await bus.client("reader").read_log(subjects.log(CALL)) == []
 

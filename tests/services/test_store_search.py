@@ -1,5 +1,6 @@
 """Finding, exporting, erasing and rebuilding records, the same on both databases."""
 
+import random
 import re
 from collections.abc import Iterator
 from itertools import count
@@ -212,8 +213,13 @@ def test_an_erased_call_is_gone_from_every_table_and_stays_so(store: Store, tmp_
 
 def test_no_word_of_an_erased_call_is_left_in_the_file(tmp_path: Path) -> None:
     store = open_store(tmp_path / "offhook.db")
+    dice = random.Random(1)
     keep(store, *(log_of(str(number), "common words") for number in range(20)), log_of("1e", "swordfish"))
+    # An index of more pages than are rewritten at one time.
+    for number in range(20, 120):
+        keep(store, log_of(str(number), " ".join(f"{dice.getrandbits(40):x}" for _ in range(800))))
     assert store.erase("1e", now=50.0) is not None
+    store.forget_words()
     with store.writing() as connection:
         connection.exec_driver_sql("SELECT 1")
     store.close()

@@ -24,6 +24,9 @@ class Erasures(Protocol):
     async def open_erasures(self) -> list[OpenErasure]:
         """Erased calls whose logs and files are still there, some of them, oldest first."""
 
+    async def forget_words(self) -> None:
+        """Have the words of calls that were erased gone from wherever calls are found by words; takes its time."""
+
     async def end_erasure(self, call: str, deleted: dict[str, int], *, now: float) -> None:
         """Log and files of a call are gone; ``deleted`` says how many of each."""
 
@@ -46,6 +49,8 @@ class Eraser:
         self._erasures = erasures
         self._files = files
         self._clock = clock
+        #: Erased calls whose words are gone.
+        self._forgotten: set[str] = set()
 
     async def run(self) -> None:
         """Look for erasures every few seconds; never returns."""
@@ -64,6 +69,11 @@ class Eraser:
 
     async def _erase_open(self) -> None:
         while erasures := await self._erasures.open_erasures():
+            # Once for all of them, and not again for those that stay open because a file cannot be deleted now.
+            calls = {erasure.call for erasure in erasures}
+            if not calls <= self._forgotten:
+                await self._erasures.forget_words()
+                self._forgotten = calls
             for erasure in erasures:
                 await self._erase(erasure)
 

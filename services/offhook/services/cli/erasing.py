@@ -40,6 +40,7 @@ async def erase_call(
             count = sum([await files.delete(name) for name in names])
             ended = {"log_messages": messages, "recordings": count}
             if count == len(names):
+                archive.store.forget_words()
                 archive.store.end_erasure(story.call, ended, now=time.time())
             # A recording that is not here may be where only the records role can reach it: that goes on with it.
             deleted = deleted | ended

@@ -17,6 +17,8 @@ from offhook.services.store.tables import (
 )
 
 DAY = 86_400.0
+#: Pages of the index of words that are rewritten in one transaction: some milliseconds.
+PAGES = 200
 
 
 def erase(connection: Connection, call: str, *, now: float, even_living: bool = False) -> Erased | None:
@@ -51,14 +53,23 @@ def erase(connection: Connection, call: str, *, now: float, even_living: bool = 
     return Erased(call=call, asked_at=now, deleted=deleted)
 
 
-def forget_words(connection: Connection) -> None:
-    """Have the words of erased calls gone from the index, too.
+def forget_words(connection: Connection, *, first: bool) -> bool:
+    """Rewrite some of the index of words without those of erased calls; whether more of it is left.
 
-    FTS5 only marks them as deleted; merged as a whole, it forgets them. PostgreSQL does so when it cleans up
-    (autovacuum), as for all that was deleted.
+    FTS5 only marks them as deleted; merged as a whole, it forgets them. The whole is told to be merged ``first``, and
+    is then merged page by page. PostgreSQL does so when it cleans up (autovacuum), as for all that was deleted.
     """
-    if connection.dialect.name == "sqlite":
-        connection.execute(text("INSERT INTO transcript_words (transcript_words) VALUES ('optimize')"))
+    if connection.dialect.name != "sqlite":
+        return False
+    merge = text("INSERT INTO transcript_words (transcript_words, rank) VALUES ('merge', :pages)")
+    before = _changes(connection)
+    connection.execute(merge, {"pages": -PAGES if first else PAGES})
+    # One change is the command itself.
+    return _changes(connection) - before > 1
+
+
+def _changes(connection: Connection) -> int:
+    return int(connection.execute(text("SELECT total_changes()")).scalar_one())
 
 
 def read_open_erasures(connection: Connection, limit: int) -> list[OpenErasure]:

@@ -56,6 +56,10 @@ class StoreErasures:
         """See ``Erasures``."""
         return await anyio.to_thread.run_sync(self._store.open_erasures)
 
+    async def forget_words(self) -> None:
+        """See ``Erasures``."""
+        await anyio.to_thread.run_sync(self._store.forget_words)
+
     async def end_erasure(self, call: str, deleted: dict[str, int], *, now: float) -> None:
         """See ``Erasures``."""
         await anyio.to_thread.run_sync(partial(self._store.end_erasure, call, deleted, now=now))

@@ -74,14 +74,11 @@ class Store:
     def erase(self, call: str, *, now: float, even_living: bool = False) -> Erased | None:
         """Delete the record of a call, with all that was made of it; None when there is none.
 
-        Its log and its files are not the store's: until ``end_erasure`` they count as still there. Raises
-        ``CallLives``, unless the caller knows that it does not.
+        Its log and its files are not the store's: until ``end_erasure`` they count as still there, and before that
+        ``forget_words`` is due. Raises ``CallLives``, unless the caller knows that it does not.
         """
         with self.writing() as connection:
-            erased = erasing.erase(connection, call, now=now, even_living=even_living)
-            if erased is not None:
-                erasing.forget_words(connection)
-        return erased
+            return erasing.erase(connection, call, now=now, even_living=even_living)
 
     def expire(self, *, now: float, limit: int = 200) -> int:
         """Erase calls that are older than their workspace keeps them, the oldest first; how many."""
@@ -89,9 +86,15 @@ class Store:
             expired = erasing.read_expired(connection, now=now, limit=limit)
             for call in expired:
                 erasing.erase(connection, call, now=now)
-            if expired:
-                erasing.forget_words(connection)
         return len(expired)
+
+    def forget_words(self) -> None:
+        """Have no word of erased calls left in the index of words; others write meanwhile."""
+        with self.writing() as connection:
+            more = erasing.forget_words(connection, first=True)
+        while more:
+            with self.writing() as connection:
+                more = erasing.forget_words(connection, first=False)
 
     def keep_days(self, workspace: str, days: int | None) -> None:
         """Have the calls of a workspace erased so many days after their end; None: never."""
