@@ -4,7 +4,7 @@ First the projector's writes: entries of calls that go on side by side, in batch
 records role's own path: logs in a real NATS server, read by the transcript actor, written to the store (aim: 500
 calls' worth of events a second). Then a store is filled with many calls, call by call, which is quicker, and pages of
 calls are read as a person or a program asks for them (aim: p95 under 50 ms), each question many times with other
-values.
+values. At last calls are erased from it: some by their ids, and 1 % of all because they are too old.
 
     python bench/records.py [--calls 100000] [--times 40] [--on sqlite --on postgresql] [--writes 5000] [--bus 3000]
                              [--runs 3]
@@ -12,7 +12,6 @@ values.
 
 import argparse
 import random
-import statistics
 import sys
 import tempfile
 import time
@@ -23,9 +22,11 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from measure.call_logs import AGENTS, BEGIN, RARE, interleaved
+from measure.call_logs import interleaved
 from measure.figures import Progress, machine, print_result
 from measure.processes import processes_below
+from measure.record_erasing import erase
+from measure.record_reading import read
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from postgres import PostgresServer
@@ -33,9 +34,8 @@ from postgres import PostgresServer
 from offhook.actors.ports import MAX_BATCH
 from offhook.actors.transcript import TranscriptActor
 from offhook.protocol import subjects
-from offhook.protocol.call import CallState, EndReason, LogEntry
+from offhook.protocol.call import LogEntry
 from offhook.protocol.messages import encode
-from offhook.protocol.record import CallFilter
 from offhook.services.bus import nats_server, open_bus
 from offhook.services.store import Store, StoreRecords, open_store, tell_webhooks
 
@@ -83,59 +83,6 @@ def median_of(runs: list[dict[str, float]]) -> dict[str, Any]:
     """Of several runs of writing: the one in the middle, the slowest and the fastest."""
     runs.sort(key=lambda run: run["calls/s"])
     return runs[len(runs) // 2] | {"runs": len(runs), "least": runs[0]["calls/s"], "most": runs[-1]["calls/s"]}
-
-
-def questions(store: Store, dice: random.Random) -> dict[str, Callable[[], Any]]:
-    """What is asked; each time with other values."""
-    cursor = store.calls(limit=200).cursor
-    newest = store.calls(limit=200).calls
-    middle = newest[0].created_at / 2 + BEGIN / 2
-
-    def ask(workspace: str = "main", **wanted: Any) -> Any:
-        return store.calls(CallFilter(workspace=workspace, **wanted), limit=50)
-
-    return {
-        "newest 50": ask,
-        "the page after 200": lambda: store.calls(limit=50, cursor=cursor),
-        "one call": lambda: store.call(dice.choice(newest).id),
-        "by the beginning of its id": lambda: store.call(dice.choice(newest).id[:13]),
-        "agent": lambda: ask(agent=dice.choice(AGENTS)),
-        "state": lambda: ask(state=CallState.ENDED),
-        "reason, 2 % of calls": lambda: ask(reason=EndReason.FAILED),
-        "channel": lambda: ask(channel="chat"),
-        "a day": lambda: ask(since=middle, until=middle + 86_400 * dice.random()),
-        "metadata, few": lambda: ask(metadata={"customer": str(dice.randrange(10_000))}),
-        "metadata, half of all": lambda: ask(metadata={"plan": "gold"}),
-        "text, few": lambda: ask(text=f"word{dice.randrange(RARE)}"),
-        "text, most calls": lambda: ask(text=dice.choice(["hello", "goodbye", "opening hours"])),
-        "text, 2.5 % of calls": lambda: ask(text="refund"),
-        "text, nobody said it": lambda: ask(text="swordfish"),
-        "text, beginning of a word": lambda: ask(text=f"word{dice.randrange(10, 50)}"),
-        "text, few and most": lambda: ask(text=f"hello word{dice.randrange(RARE)}"),
-        "text, few and metadata, half": lambda: ask(text=f"word{dice.randrange(RARE)}", metadata={"plan": "gold"}),
-        "a workspace of 1 % of calls": lambda: ask("small"),
-        "text, few, in it": lambda: ask("small", text=f"word{dice.randrange(RARE)}"),
-        "text and agent and day": lambda: ask(text="monday", agent=dice.choice(AGENTS), since=middle),
-    }
-
-
-def read(store: Store, times: int, clock: Callable[[], float]) -> dict[str, tuple[float, float, float]]:
-    """Median, 95th percentile and CPU of each question, milliseconds; the first time does not count."""
-    found = {}
-    for name, question in questions(store, random.Random(2)).items():
-        question()
-        took, used = list[float](), clock()
-        for _ in range(times):
-            begun = time.perf_counter()
-            question()
-            took.append(1000 * (time.perf_counter() - begun))
-        used = 1000 * (clock() - used) / times
-        found[name] = (
-            round(statistics.median(took), 1),
-            round(statistics.quantiles(took, n=20)[-1], 1),
-            round(used, 1),
-        )
-    return found
 
 
 class Counted:
@@ -258,8 +205,11 @@ def measure(name: str, options: argparse.Namespace, folder: Path, progress: Prog
                 connection.exec_driver_sql("ANALYZE")
         progress.step(f"{name}: reading")
         figures["read, ms (median, p95, cpu)"] = read(store, options.times, clock)
-        store.close()
         say(name, figures)
+        progress.step(f"{name}: erasing")
+        figures["erased, ms (median, p95, cpu)"] = erase(store, options.times, clock)
+        say(name, figures)
+        store.close()
     finally:
         if server is not None:
             server.close()
@@ -278,7 +228,7 @@ def main() -> None:
     options = parser.parse_args()
     before = machine()
     names = options.on or ["sqlite", "postgresql"]
-    progress = Progress(4 * len(names))
+    progress = Progress(5 * len(names))
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
