@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
 from offhook.protocol.call import Call, CallState, LogEntry
 from offhook.protocol.record import Advance, OutOfOrder, Progress, advance, summarize
-from offhook.services.store.rows import insert_rows, update_rows
+from offhook.services.store.rows import insert_rows, rows_of, update_rows
 from offhook.services.store.searching import fact, tsvector, words_to_keep
 from offhook.services.store.tables import (
     call_facts,
@@ -66,27 +66,22 @@ def project(
 # Locks the rows until the end of the transaction where the database has such locks (SQLite has one for all writers);
 # always in the same order, so that two writers do not wait for each other.
 _POSITIONS = (
-    select(call_log_position.c.call, call_log_position.c.progress)
-    .where(call_log_position.c.call.in_(bindparam("calls", expanding=True)))
-    .order_by(call_log_position.c.call)
-    .with_for_update()
+    select(call_log_position.c.call, call_log_position.c.progress).order_by(call_log_position.c.call).with_for_update()
 )
-_ERASED = select(erasures.c.call).where(erasures.c.call.in_(bindparam("calls", expanding=True)))
-_SPOKEN = (
-    select(transcript_lines.c.call, transcript_lines.c.text)
-    .where(transcript_lines.c.call.in_(bindparam("calls", expanding=True)))
-    .order_by(transcript_lines.c.call, transcript_lines.c.line)
+_ERASED = select(erasures.c.call)
+_SPOKEN = select(transcript_lines.c.call, transcript_lines.c.text).order_by(
+    transcript_lines.c.call, transcript_lines.c.line
 )
 _progress = msgspec.msgpack.Decoder(Progress)
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def _read_progress(connection: Connection, names: list[str]) -> dict[str, Progress]:
-    return {row.call: _progress.decode(row.progress) for row in connection.execute(_POSITIONS, {"calls": names})}
+    return {row.call: _progress.decode(row.progress) for row in rows_of(connection, _POSITIONS, names)}
 
 
 def _erased(connection: Connection, names: list[str]) -> set[str]:
-    return set(connection.execute(_ERASED, {"calls": names}).scalars()) if names else set()
+    return set(rows_of(connection, _ERASED, names).scalars()) if names else set()
 
 
 def _write(connection: Connection, taken: list[Taken], before: dict[str, Progress], after: dict[str, Progress]) -> None:
@@ -123,6 +118,8 @@ def _write_heads(connection: Connection, before: dict[str, Progress], after: dic
     # Only what changed: to write a column is to write each index that holds it.
     changed: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for call in old:
+        if _differ_in_lines_only(before[call].call, after[call].call):
+            continue
         was, now = columns(summarize(before[call])), columns(summarize(after[call]))
         values = {name: value for name, value in now.items() if value != was[name]}
         if values:
@@ -130,6 +127,11 @@ def _write_heads(connection: Connection, before: dict[str, Progress], after: dic
     for rows in changed.values():
         update_rows(connection, calls, rows)
     update_rows(connection, call_log_position, [positions[call] for call in old])
+
+
+def _differ_in_lines_only(before: Call, after: Call) -> bool:
+    """Whether the record's own fields are as they were: so it is after nearly all entries of a call."""
+    return msgspec.structs.replace(before, lines=after.lines) == after
 
 
 def _slim(progress: Progress) -> Progress:
@@ -144,7 +146,7 @@ def _write_words(connection: Connection, ended: list[str]) -> None:
     if not ended:
         return
     spoken: dict[str, list[str]] = {}
-    for row in connection.execute(_SPOKEN, {"calls": ended}):
+    for row in rows_of(connection, _SPOKEN, ended):
         spoken.setdefault(row.call, []).append(row.text)
     vectors = connection.dialect.name == "postgresql"
     rows = []

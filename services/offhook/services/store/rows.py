@@ -10,7 +10,18 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import JSON, Connection, LargeBinary, Table
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Connection,
+    CursorResult,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    any_,
+    bindparam,
+)
 
 #: Values by the names of their columns; the same columns, in one order, in all rows.
 Rows = Sequence[dict[str, Any]]
@@ -26,6 +37,20 @@ def update_rows(connection: Connection, table: Table, rows: Rows) -> None:
     """Change rows of a table, each found by its first value."""
     if rows:
         _run(connection, table, _update(connection.dialect.name, table, tuple(rows[0])), rows)
+
+
+def rows_of(connection: Connection, query: Select[Any], calls: Sequence[str]) -> CursorResult[Any]:
+    """What a query of a table with a column ``call`` finds of some calls."""
+    return connection.execute(_of_calls(query, connection.dialect.name), {"calls": calls})
+
+
+@cache
+def _of_calls(query: Select[Any], dialect: str) -> Select[Any]:
+    call = query.selected_columns["call"]
+    if dialect == "postgresql":
+        # One parameter, however many calls there are.
+        return query.where(call == any_(bindparam("calls", type_=ARRAY(Text))))
+    return query.where(call.in_(bindparam("calls", expanding=True)))
 
 
 def _run(connection: Connection, table: Table, statement: str, rows: Rows) -> None:
