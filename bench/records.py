@@ -2,9 +2,10 @@
 
 First the projector's writes: entries of calls that go on side by side, in batches as they come from the bus. Then the
 records role's own path: logs in a real NATS server, read by the transcript actor, written to the store (aim: 500
-calls' worth of events a second). Then a store is filled with many calls, call by call, which is quicker, and pages of
-calls are read as a person or a program asks for them (aim: p95 under 50 ms), each question many times with other
-values. At last calls are erased from it: some by their ids, and 1 % of all because they are too old.
+calls' worth of events a second). Both with a hundred calls at one time, so that a batch brings several entries of each,
+and with thousands, so that it brings one. Then a store is filled with many calls, call by call, which is quicker, and
+pages of calls are read as a person or a program asks for them (aim: p95 under 50 ms), each question many times with
+other values. At last calls are erased from it: some by their ids, and 1 % of all because they are too old.
 
     python bench/records.py [--calls 100000] [--times 40] [--on sqlite --on postgresql] [--writes 5000] [--bus 3000]
                              [--runs 3]
@@ -17,12 +18,13 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
-from measure.call_logs import interleaved
+from measure.call_logs import side_by_side
 from measure.figures import Progress, machine, print_result
 from measure.processes import processes_below
 from measure.record_erasing import erase
@@ -38,6 +40,9 @@ from offhook.protocol.call import LogEntry
 from offhook.protocol.messages import encode
 from offhook.services.bus import nats_server, open_bus
 from offhook.services.store import Store, StoreRecords, open_store, tell_webhooks
+
+#: Calls that go on side by side.
+AT_ONCE = (100, 3000)
 
 
 def cpu_of(server: PostgresServer | None) -> Callable[[], float]:
@@ -65,7 +70,7 @@ def fill(
         entries += len(batch)
         batch.clear()
 
-    for entry in interleaved(calls, at_once, random.Random(1)):
+    for entry in chain.from_iterable(side_by_side(calls, at_once, random.Random(1))):
         batch.append(entry)
         if len(batch) == size:
             write()
@@ -123,11 +128,11 @@ def run_beside_nats(work: Callable[[str], Awaitable[dict[str, float]]]) -> dict[
     return anyio.run(serve, backend="asyncio")
 
 
-async def follow(place: str, calls: int, clock: Callable[[], float], url: str) -> dict[str, float]:
+async def follow(place: str, calls: int, at_once: int, clock: Callable[[], float], url: str) -> dict[str, float]:
     """The transcript actor, from logs in a NATS server to a new store."""
     store = open_store(place)
     async with open_bus(url, name="gateway") as gateway:
-        count = await append_all(gateway, interleaved(calls, 100, random.Random(3)))
+        count = await append_all(gateway, side_by_side(calls, at_once, random.Random(3)))
     async with open_bus(url, name="records") as bus, anyio.create_task_group() as tasks:
         records = Counted(StoreRecords(store, listeners=(tell_webhooks,)), count)
         cpu, begun = clock(), time.perf_counter()
@@ -139,23 +144,21 @@ async def follow(place: str, calls: int, clock: Callable[[], float], url: str) -
     return written(calls, count, spent, cpu)
 
 
-async def append_all(bus: Any, entries: Iterable[LogEntry]) -> int:
-    """Write the logs, many calls at one time; how many entries there are. None of them stays in memory."""
-    logs: dict[str, list[LogEntry]] = {}
-    for entry in entries:
-        logs.setdefault(entry.call, []).append(entry)
-    limit = anyio.CapacityLimiter(64)
+async def append_all(bus: Any, entries: Iterable[list[LogEntry]]) -> int:
+    """Write logs, the entries of each list at one time; how many entries there are. None of them stays in memory."""
+    last, limit, count = dict[str, int](), anyio.CapacityLimiter(64), 0
 
-    async def write(log: list[LogEntry]) -> None:
+    async def write(entry: LogEntry) -> None:
         async with limit:
-            last = 0
-            for entry in log:
-                last = await bus.append(subjects.log(entry.call), encode(entry), last=last)
+            log, end = subjects.log(entry.call), last.get(entry.call, 0)
+            last[entry.call] = await bus.append(log, encode(entry), last=end)
 
-    async with anyio.create_task_group() as tasks:
-        for log in logs.values():
-            tasks.start_soon(write, log)
-    return sum(map(len, logs.values()))
+    for some in entries:
+        async with anyio.create_task_group() as tasks:
+            for entry in some:
+                tasks.start_soon(write, entry)
+        count += len(some)
+    return count
 
 
 def say(name: str, figures: dict[str, Any]) -> None:
@@ -170,17 +173,17 @@ def say(name: str, figures: dict[str, Any]) -> None:
         print(f"  {question:28} {median:8.1f} ms median {p95:8.1f} ms p95 {cpu:8.1f} ms CPU{note}", flush=True)
 
 
-def write_once(place: str, options: argparse.Namespace, clock: Callable[[], float]) -> dict[str, float]:
+def write_once(place: str, options: argparse.Namespace, at_once: int, clock: Callable[[], float]) -> dict[str, float]:
     """Entries in batches, into a new store."""
     store = open_store(place)
-    found = fill(store, options.writes, clock)
+    found = fill(store, options.writes, clock, at_once=at_once)
     store.close()
     return found
 
 
-def follow_once(place: str, options: argparse.Namespace, clock: Callable[[], float]) -> dict[str, float]:
+def follow_once(place: str, options: argparse.Namespace, at_once: int, clock: Callable[[], float]) -> dict[str, float]:
     """Logs from NATS, into a new store."""
-    return run_beside_nats(partial(follow, place, options.bus, clock))
+    return run_beside_nats(partial(follow, place, options.bus, at_once, clock))
 
 
 def measure(name: str, options: argparse.Namespace, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -193,9 +196,10 @@ def measure(name: str, options: argparse.Namespace, folder: Path, progress: Prog
 
         clock, runs = cpu_of(server), range(options.runs)
         figures: dict[str, Any] = {}
-        for what, work in (("written", write_once), ("from the bus", follow_once)):
+        for (how, work), at_once in product((("written", write_once), ("from the bus", follow_once)), AT_ONCE):
+            what = f"{how}, {at_once} calls at once"
             progress.step(f"{name}: {what}")
-            figures[what] = median_of([work(place(f"{what} {run}.db"), options, clock) for run in runs])
+            figures[what] = median_of([work(place(f"{what} {run}.db"), options, at_once, clock) for run in runs])
             say(name, figures)
         progress.step(f"{name}: filling with {options.calls} calls")
         store = open_store(place("filled.db"))
@@ -228,7 +232,7 @@ def main() -> None:
     options = parser.parse_args()
     before = machine()
     names = options.on or ["sqlite", "postgresql"]
-    progress = Progress(5 * len(names))
+    progress = Progress(7 * len(names))
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

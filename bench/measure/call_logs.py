@@ -43,9 +43,9 @@ def log_of(number: int, dice: random.Random) -> list[LogEntry]:
     return [LogEntry(call=call, seq=seq, at=at + seq, owner=1, event=event) for seq, event in enumerate(happened, 1)]
 
 
-def interleaved(calls: int, at_once: int, dice: random.Random) -> Iterator[LogEntry]:
-    """The entries of many calls, of which ``at_once`` go on side by side."""
+def side_by_side(calls: int, at_once: int, dice: random.Random) -> Iterator[list[LogEntry]]:
+    """The entries of many calls, of which ``at_once`` go on side by side: one entry of each, then the next."""
     for first in range(0, calls, at_once):
         logs = [log_of(number, dice) for number in range(first, min(first + at_once, calls))]
         for position in range(max(map(len, logs))):
-            yield from (log[position] for log in logs if position < len(log))
+            yield [log[position] for log in logs if position < len(log)]
