@@ -18,8 +18,12 @@ SAMPLES = RATE // 50
 SENTENCE = "Hello, I would like to book a table for two people tomorrow evening at seven."
 #: A burst of the delay probe and the time from one to the next, seconds.
 BURST, PERIOD = 0.15, 0.52
-#: Peak of a tone, and the level above which a frame or a sample is taken for it.
+#: Peak of a tone, and the level above which a sample is taken for a burst of it.
 _LOUD, _SOUND = 12_000, 2_500
+#: Silence is looked for in pieces of so many seconds; one is silent up to this level (RMS), 25 dB below the tone. What
+#: is made up, or read from redundancy, is 10 to 18 dB softer than the tone. A silent frame shows as 15 ms.
+_PIECE, _SILENT = 0.005, 480.0
+_SAMPLES = int(_PIECE * RATE)
 
 
 def encode(pcm: np.ndarray, loss: float = 0.0) -> list[bytes]:
@@ -89,12 +93,16 @@ def _onsets(sound: Sequence[tuple[float, np.ndarray]]) -> list[float]:
 
 
 def survived(call: LoadCall, begin: float, end: float) -> tuple[float, float]:
-    """Of a tone between two moments: the part of its frames that came back as sound, and the longest stall, seconds."""
-    arrivals = [
-        arrival
-        for arrival, pcm in decoded(call)
-        if begin <= arrival < end and len(pcm) and np.sqrt(np.mean(np.square(pcm.astype(float)))) > _SOUND
-    ]
-    edges = [begin, *arrivals, end]
+    """Of a tone between two moments: the part of its time that came back as sound, true or made up, and the longest
+    stall, seconds.
+    """
+    found = [(arrival, sounding(pcm)) for arrival, pcm in decoded(call) if begin <= arrival < end]
+    edges = [begin, *(arrival for arrival, time in found if time > FRAME / 2), end]
     stall = max(later - earlier for earlier, later in pairwise(edges))
-    return len(arrivals) / ((end - begin) / FRAME), max(0.0, stall - FRAME)
+    return sum(time for _, time in found) / (end - begin), max(0.0, stall - FRAME)
+
+
+def sounding(pcm: np.ndarray) -> float:
+    """The time in which there is sound in the samples, however soft, seconds."""
+    pieces = pcm[: len(pcm) // _SAMPLES * _SAMPLES].reshape(-1, _SAMPLES).astype(float)
+    return float(np.count_nonzero(np.sqrt(np.mean(np.square(pieces), axis=1)) > _SILENT)) * _PIECE
