@@ -6,14 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from offhook.actors.ports import Bus, BusAway
 from offhook.services.bus import NatsUnavailable, check_nats, nats_server, open_bus
+from offhook.services.bus.exchange import PATIENCE
 from offhook.services.bus.server import find_binary
 
 pytestmark = pytest.mark.anyio
@@ -194,3 +197,15 @@ async def test_a_server_that_stands_still_is_away_until_it_goes_on(tmp_path: Pat
         await bus.publish("x", b"fresh")
         with anyio.fail_after(30):
             assert await anext(messages) == b"fresh"
+
+
+async def test_time_in_which_this_process_stood_still_is_no_silence_of_the_server(tmp_path: Path) -> None:
+    async with nats_server(tmp_path) as url, open_bus(url, name="a") as bus, anyio.create_task_group() as tasks:
+
+        async def ask() -> None:
+            assert await bus.create("key", b"value") > 0
+
+        tasks.start_soon(ask)
+        await anyio.lowlevel.checkpoint()
+        # The answer comes, and nobody reads it.
+        time.sleep(1.5 * PATIENCE)

@@ -10,6 +10,8 @@ from offhook.actors.ports import BusAway
 
 #: Seconds of silence until a request raises ``BusAway``.
 PATIENCE = 2.0
+#: Looks at whether there was an answer, in that time.
+LOOKS = 8
 
 Headers = dict[str, str]
 
@@ -35,22 +37,26 @@ def reply_of(msg: Msg) -> Reply:
 
 
 class Exchange:
-    """A request that waits for its answers: ``done`` is set when ``take`` has returned True for one of them."""
+    """A request that waits for its answers: ``done`` is set when ``take`` has returned True for one of them.
+
+    Silence is counted by looks, not by the clock. While this process stood still, or its loop had more to do than time,
+    answers wait unread; that is no silence of the bus.
+    """
 
     def __init__(self, inbox: str, subject: str, take: Callable[[Reply], bool], silence: float) -> None:
         #: Where the answers are to be sent, if they have no subscription of their own.
         self.inbox = inbox
         self._subject = subject
         self._take = take
-        self._silence = silence
+        self._every = silence / LOOKS
+        self._looks = 0
         self._loop = asyncio.get_running_loop()
-        self._heard = self._loop.time()
-        self._timer = self._loop.call_later(silence, self._check)
+        self._timer = self._loop.call_later(self._every, self._look)
         self.done: asyncio.Future[None] = self._loop.create_future()
 
     def answer(self, reply: Reply) -> None:
         """An answer has come."""
-        self._heard = self._loop.time()
+        self._looks = 0
         if not self.done.done() and self._take(reply):
             self.done.set_result(None)
 
@@ -59,12 +65,12 @@ class Exchange:
         if not self.done.done():
             self.done.set_exception(BusAway(why))
 
-    def _check(self) -> None:
-        due = self._heard + self._silence
-        if due <= self._loop.time():
+    def _look(self) -> None:
+        self._looks += 1
+        if self._looks == LOOKS:
             self.fail(f"no answer from {self._subject}")
         else:
-            self._timer = self._loop.call_at(due, self._check)
+            self._timer = self._loop.call_later(self._every, self._look)
 
     def close(self) -> None:
         """Nobody waits any more."""
