@@ -8,7 +8,7 @@ import msgspec
 from call_samples import OFFERED
 
 from offhook.actors.capacity import OWNERS, Owner
-from offhook.actors.lease import Lease
+from offhook.actors.lease import GATEWAYS, Lease
 from offhook.actors.ports import Stored
 from offhook.actors.registry import Registry
 from offhook.actors.session import Report
@@ -40,6 +40,15 @@ class SlowReader(SimulatedClient):
         return found
 
 
+class SlowWriter(SlowReader):
+    """To make a call its own takes it half a second."""
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        if key.startswith(OWNERS):
+            await anyio.sleep(0.5)
+        return await super().update(key, value, revision=revision)
+
+
 @asynccontextmanager
 async def gateways(*clients: SlowReader) -> AsyncIterator[list[Registry]]:
     registries = [Registry(f"gateway-{n}", bus=client, clock=SimulatedClock()) for n, client in enumerate(clients, 1)]
@@ -65,6 +74,24 @@ def test_two_nodes_that_see_an_orphan_do_not_both_adopt_it() -> None:
             await anyio.sleep(3)
             assert sum(client.adopted for client in clients) == 1
             assert sum(len(registry.calls) for registry in registries) == 1
+
+    run(body)
+
+
+def test_a_node_that_adopts_many_calls_slowly_keeps_its_lease() -> None:
+    async def body() -> None:
+        bus = SimulatedBus()
+        clients = [SlowWriter(bus, "gateway-1"), SlowReader(bus, "gateway-2")]
+        ghost = bus.client("ghost")
+        calls = [f"00000000-0000-4000-8000-0000000000{number:02}" for number in range(20)]
+        for call in calls:
+            entry = LogEntry(call=call, seq=1, at=SimulatedClock().now(), owner=1, event=OFFERED)
+            await ghost.append(subjects.log(call), encode(entry), last=0)
+            await ghost.create(f"{OWNERS}{call}", msgspec.msgpack.encode(Owner("ghost")))
+        async with gateways(*clients):
+            for _ in range(40):
+                await anyio.sleep(0.25)
+                assert f"{GATEWAYS}gateway-1" in bus.kept
 
     run(body)
 

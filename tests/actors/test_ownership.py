@@ -1,6 +1,7 @@
 """Who owns a call: leases, adoption, and what a node that was taken for dead can still do (nothing)."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 import msgspec
@@ -10,6 +11,7 @@ import trio.testing
 
 from offhook.actors.capacity import OWNERS, Owner
 from offhook.actors.lease import GATEWAYS, Evicted, Lease, Watch
+from offhook.actors.ports import BusAway, Stored
 from offhook.actors.registry import Registry
 from offhook.actors.session import OwnershipLost, Report, SessionActor
 from offhook.protocol import subjects
@@ -243,6 +245,84 @@ def test_a_lease_that_moves_is_alive_and_one_that_stands_is_buried_once() -> Non
             await lease.renew()
         await lease.join()
         assert set(await watches[0].living()) == {"a"}
+
+    simulate(scenario)
+
+
+def test_a_node_that_renews_its_lease_while_it_is_judged_is_alive() -> None:
+    class Late(SimulatedClient):
+        """Whatever it reads is old when it acts on it."""
+
+        async def keys(self, prefix: str) -> list[Stored]:
+            found = await super().keys(prefix)
+            await lease.renew()
+            return found
+
+    bus = SimulatedBus()
+    lease = Lease(bus.client("a"), GATEWAYS, "a")
+
+    async def scenario() -> None:
+        await lease.join()
+        watch = Watch(bus.client("watcher"), GATEWAYS)
+        for _ in range(3):
+            assert set(await watch.living()) == {"a"}
+            await anyio.sleep(1)
+        watch._bus = Late(bus, "watcher")
+        assert set(await watch.living()) == {"a"}
+        await lease.renew()
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize(("pause", "renewed_after"), [(1.8, 3), (2.5, 10)])
+def test_time_in_which_a_watcher_did_not_look_counts_for_nothing(pause: float, renewed_after: int) -> None:
+    """Both have too little time, and the node has the least of it."""
+
+    async def scenario() -> None:
+        bus = SimulatedBus()
+        lease = Lease(bus.client("a"), GATEWAYS, "a")
+        await lease.join()
+        watch = Watch(bus.client("watcher"), GATEWAYS)
+        for _ in range(5):
+            for _ in range(renewed_after):
+                assert set(await watch.living()) == {"a"}
+                await anyio.sleep(pause)
+            await lease.renew()
+
+    simulate(scenario)
+
+
+@pytest.mark.parametrize("after_it_was_done", [False, True])
+def test_a_renewal_that_is_not_answered_is_made_up_for(after_it_was_done: bool) -> None:
+    class Silent(SimulatedClient):
+        """Does not answer the second renewal, as NATS does it: two seconds of silence."""
+
+        asked = 0
+
+        async def update(self, key: str, value: bytes, *, revision: int) -> int:
+            self.asked += 1
+            if self.asked != 2:
+                return await super().update(key, value, revision=revision)
+            if after_it_was_done:
+                await super().update(key, value, revision=revision)
+            await anyio.sleep(2)
+            raise BusAway("no answer")
+
+    def fail() -> None:
+        pytest.fail("the node was taken for dead")
+
+    async def scenario() -> None:
+        bus = SimulatedBus()
+        lease = Lease(Silent(bus, "a"), GATEWAYS, "a")
+        await lease.join()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(partial(lease.keep, evicted=fail))
+            watch = Watch(bus.client("watcher"), GATEWAYS)
+            await anyio.sleep(0.5)
+            for _ in range(10):
+                assert set(await watch.living()) == {"a"}
+                await anyio.sleep(1)
+            tasks.cancel_scope.cancel()
 
     simulate(scenario)
 

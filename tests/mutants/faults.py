@@ -140,8 +140,36 @@ FAULTS = (
         "watch-never-buries-dead-nodes",
         "lease.py",
         "A node that was killed counts as living for ever.",
-        "if revision == stored.revision and now - since >= EXPIRY:",
+        "if looks >= self._looks and await self._bury(node, stored):",
         "if False:",
+    ),
+    Fault(
+        "watch-takes-a-node-for-dead-that-renews-its-lease",
+        "lease.py",
+        "A node that shows that it lives while it is judged counts as dead.",
+        "return await self._bus.get(stored.subject) is None",
+        "return True",
+    ),
+    Fault(
+        "watch-judges-by-what-it-did-not-see",
+        "lease.py",
+        "A watcher that stood still takes those for dead that stood still with it.",
+        "if now - self._looked > PAUSE:",
+        "if False:",
+    ),
+    Fault(
+        "lease-waits-a-second-after-a-lost-answer",
+        "lease.py",
+        "A node whose renewal was not answered is late for good.",
+        "due = anyio.current_time() + RETRY",
+        "due = anyio.current_time() + RENEW",
+    ),
+    Fault(
+        "watch-is-impatient-with-voice-nodes",
+        "lease.py",
+        "A voice node that stood still for a moment loses its calls.",
+        "VOICE_LOOKS = 6",
+        "VOICE_LOOKS = LOOKS",
     ),
     # ── reporter ───────────────────────────────────────────────────────────────────────────────────────────────
     Fault(

@@ -1,4 +1,4 @@
-"""``kill -9`` of each process in turn, without a call and in the middle of one; and a bus that stands still."""
+"""``kill -9`` of each process in turn, without a call and in the middle of one; what stands still and goes on."""
 
 import os
 import signal
@@ -100,6 +100,22 @@ async def test_a_call_whose_voice_node_is_killed_ends_and_the_caller_is_told(sha
         record = await shaken.ended(client.session)
     assert (record["reason"], lines(record)) == ("failed", [("agent", "Hello. Yes?")])
     await shaken.wait_back(voice)
+
+
+async def test_a_call_goes_on_after_its_voice_node_stood_still(shaken: Stage, speak: Speak) -> None:
+    voice = shaken.processes()["voice"]
+    async with greeted(shaken) as client:
+        os.kill(voice, signal.SIGSTOP)
+        try:
+            # Longer than the lease of a gateway may stand.
+            await anyio.sleep(4.5)
+        finally:
+            os.kill(voice, signal.SIGCONT)
+        await anyio.sleep(2)
+        await client.say(speak("good bye"))
+        assert (await client.wait_event("ended"))["reason"] == "agent_completed"
+        record = await shaken.ended(client.session)
+    assert lines(record) == SHORT
 
 
 @pytest.mark.parametrize("role", ["records", "nats-server"])

@@ -12,12 +12,13 @@ The living calls are the ``owner.`` keys: their number is derived, never counted
 import logging
 import math
 from collections.abc import Callable, Container
+from functools import partial
 
 import anyio
 import msgspec
 
 from offhook.actors.capacity import OWNERS, Owner, living_calls, read_limit
-from offhook.actors.lease import GATEWAYS, RENEW, VOICES, Evicted, Lease, Watch
+from offhook.actors.lease import GATEWAYS, RENEW, VOICE_LOOKS, VOICES, Lease, Watch
 from offhook.actors.mailbox import MailboxFull
 from offhook.actors.ports import Bus, BusAway, Clock, Stored, WrongRevision
 from offhook.actors.session import OwnershipLost, Report, SessionActor
@@ -41,7 +42,7 @@ class Registry:
         self._clock = clock
         self._lease = Lease(bus, GATEWAYS, node)
         self._gateways = Watch(bus, GATEWAYS)
-        self._voices = Watch(bus, VOICES)
+        self._voices = Watch(bus, VOICES, looks=VOICE_LOOKS)
         self._owned: dict[str, SessionActor] = {}
         self._released = anyio.Event()
         #: Calls that are not to be adopted here until a time of the loop's clock: those that are being placed, and for
@@ -55,18 +56,19 @@ class Registry:
         async with Supervisor() as self._supervisor:
             await self._lease.join()
             started()
-            while True:
-                await anyio.sleep(RENEW)
-                try:
-                    await self._lease.renew()
-                    await self._adopt_orphans(await self._gateways.living())
-                    self._report_lost_media(await self._voices.living())
-                except BusAway:
-                    log.warning("registry waits for the bus", extra={"node": self.node})
-                except Evicted:
-                    log.warning("this node was taken for dead, its calls went to others", extra={"node": self.node})
-                    self._drop_all()
-                    await self._lease.join()
+            async with anyio.create_task_group() as tasks:
+                # Apart from the looks: to adopt the calls of a dead node takes longer than a lease lasts.
+                tasks.start_soon(partial(self._lease.keep, evicted=self._drop_all))
+                await self._look_after_others()
+
+    async def _look_after_others(self) -> None:
+        while True:
+            await anyio.sleep(RENEW)
+            try:
+                await self._adopt_orphans(await self._gateways.living())
+                self._report_lost_media(await self._voices.living())
+            except BusAway:
+                log.warning("registry waits for the bus", extra={"node": self.node})
 
     async def place(self, call: str, offered: ev.Offered) -> None:
         """Start the session of a new call here.

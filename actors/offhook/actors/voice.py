@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import anyio
 
 from offhook.actors.agent import AgentActor
 from offhook.actors.capacity import OWNERS
 from offhook.actors.inbox import Inbox, open_stream
-from offhook.actors.lease import RENEW, VOICES, Evicted, Lease, Watch
+from offhook.actors.lease import RENEW, VOICE_LOOKS, VOICES, Lease, Watch
 from offhook.actors.link import AudioLink
 from offhook.actors.media import MediaActor
 from offhook.actors.ports import (
@@ -73,7 +74,7 @@ class VoiceNode:
         self._detector = detector
         self._recorder = recorder
         self._lease = Lease(bus, VOICES, node, load=lambda: len(self._calls))
-        self._watch = Watch(bus, VOICES)
+        self._watch = Watch(bus, VOICES, looks=VOICE_LOOKS)
         self._crowded = False
         self._calls: set[str] = set()
         self._left = anyio.Event()
@@ -91,7 +92,8 @@ class VoiceNode:
             open_stream(self._bus, subject, group=subjects.VOICE_GROUP) as stream,
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(self._keep_lease)
+            tasks.start_soon(partial(self._lease.keep, evicted=lambda: None))
+            tasks.start_soon(self._compare_loads)
             started()
             async for envelope in Inbox(self._bus, stream, subject=subject, kinds=TO_VOICE):
                 if envelope.call in self._calls:
@@ -120,23 +122,20 @@ class VoiceNode:
         """Give the lease back."""
         await self._lease.leave()
 
-    async def _keep_lease(self) -> None:
-        """Renew the lease each second, and see how this node's load compares.
+    async def _compare_loads(self) -> None:
+        """See each second how this node's load compares.
 
         The node with the least calls is never crowded, so every call finds its node.
         """
         while True:
             await anyio.sleep(RENEW)
             try:
-                await self._lease.renew()
                 loads = await self._watch.living()
-                others = [load for node, load in loads.items() if node != self.node]
-                self._crowded = len(self._calls) >= min(others, default=len(self._calls)) + UNFAIR
             except BusAway:
                 log.warning("voice node waits for the bus", extra={"node": self.node})
-            except Evicted:
-                log.warning("this node was taken for dead", extra={"node": self.node})
-                await self._lease.join()
+                continue
+            others = [load for node, load in loads.items() if node != self.node]
+            self._crowded = len(self._calls) >= min(others, default=len(self._calls)) + UNFAIR
 
     async def _host(self, envelope: Envelope) -> None:
         """Run one call until its media is closed."""

@@ -112,7 +112,8 @@ class SimulatedPeer:
         self._handset = handset
         handset.wake = self._wake
         with self._link.watched(self._wake):
-            while True:
+            # A process that was stopped may find its peer closed.
+            while self._handset is not None:
                 self._catch_up()
                 await self._nap.until(self._began + self._next_frame() * FRAME)
 
