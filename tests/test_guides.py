@@ -1,5 +1,6 @@
 """What the README and the pages of docs/ promise: links lead somewhere, examples run, commands are those of the CI."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -35,6 +36,29 @@ def test_the_simulated_call_of_the_readme_runs_as_it_stands(tmp_path: Path) -> N
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout
     assert re.search(r"^\d+ passed", done.stdout, re.MULTILINE)
+
+
+def test_the_bug_that_is_walked_through_leaves_the_timeline_that_is_shown(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "finding-a-bug.md").read_text("utf-8")
+    (fault,) = re.findall(r"^    python tests/mutants/run.py (\S+) --plant", page, re.MULTILINE)
+    plant = [sys.executable, str(ROOT / "tests/mutants/run.py"), fault, "--plant", str(tmp_path / "planted")]
+    subprocess.run(plant, check=True, timeout=60)
+    code = os.pathsep.join(str(tmp_path / "planted" / part) for part in ("actors", "protocol"))
+    hunt = [sys.executable, "-m", "offhook.services.cli", "simulate", "--seed", "0"]
+    environment = {**os.environ, "PYTHONPATH": code}
+    done = subprocess.run(hunt, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1, done.stderr
+    happened = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    shown = [" ".join(line.split()) for line in re.findall(r"^        (\d+\.\d{3} .*)$", page, re.MULTILINE)]
+    assert len(shown) > 8
+    for line in shown:
+        # What is cut short in the page may be anything.
+        pattern = re.compile(re.escape(line).replace("…", ".*"))
+        place = next((place for place, one in enumerate(happened) if pattern.fullmatch(one)), None)
+        assert place is not None, f"not in the timeline, or not in this order: {line}"
+        happened = happened[place + 1 :]
+    (verdict,) = re.findall(r"^    (Seed 0 breaks .*)$", page, re.MULTILINE)
+    assert verdict in happened
 
 
 def test_two_commands_are_enough() -> None:
