@@ -124,20 +124,37 @@ async def _caller(address: str) -> None:
         await caller.accept(msgspec.json.decode(await _line()))
         await caller.wait_connected()
         _say({})
-        frames = list[tuple[float, bytes]]()
-        listening = asyncio.create_task(_listen(ear, frames))
+        played = _Played()
+        listening = asyncio.create_task(played.listen(ear))
         await _line()
         listening.cancel()
-        heard = [(at, read(frame, EAR_RATE)) for at, frame in frames]
+        heard = played.read()
     _say(Account(microphone.sent, heard))
 
 
-async def _listen(ear: EvenHearing, frames: list[tuple[float, bytes]]) -> None:
-    due = time.monotonic()
-    while True:
-        frames.append((time.monotonic(), ear.take(time.monotonic())))
-        due += FRAME
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
+class _Played:
+    """What a loudspeaker played. The buffer makes up less than a frame where less is missing, so frames of the speaker
+    and of the sender need not begin together: a frame is read where the buffer's last decision ended."""
+
+    def __init__(self) -> None:
+        self._pcm = bytearray()
+        #: When the decision that ended at this byte was heard.
+        self._ends: list[tuple[float, int]] = []
+
+    async def listen(self, ear: EvenHearing) -> None:
+        due = time.monotonic()
+        while True:
+            now = time.monotonic()
+            self._pcm += ear.take(now)
+            ahead = len(ear._pcm)
+            self._ends.append((now + ahead / 2 / EAR_RATE, len(self._pcm) + ahead))
+            due += FRAME
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    def read(self) -> list[tuple[float, int]]:
+        size = round(EAR_RATE * FRAME) * 2
+        whole = [(at, end) for at, end in self._ends if size <= end <= len(self._pcm)]
+        return [(at, read(bytes(self._pcm[end - size : end]), EAR_RATE)) for at, end in whole]
 
 
 async def _line() -> str:
