@@ -16,8 +16,10 @@ ANOTHER_CLOCK = 2.0
 TAKE_OVER = 0.25
 FORGET = 0.002
 LEAST_FORGOTTEN = 0.0001
-#: How fast it is forgotten how late overtaken packets came, seconds a packet.
-FORGET_DISORDER = 0.00004
+#: How late an overtaken packet is expected at first, and how fast that is forgotten, seconds a packet: within 2 s, for
+#: most networks keep the order, and a gap that is waited for is a longer stall.
+DISORDER = 0.02
+FORGET_DISORDER = 0.0002
 #: The most that is expected, seconds.
 MOST = 0.2
 
@@ -32,9 +34,8 @@ class Network:
         #: Transit of the fastest packet, and how much later than it nearly all others come.
         self.base = 0.0
         self.spread = 0.0
-        #: How late packets come that were overtaken. Nothing until there was one: most networks keep the order, and
-        #: a gap that is waited for is a longer stall.
-        self.disorder = 0.0
+        #: How late packets come that were overtaken.
+        self.disorder = DISORDER
 
     def note(self, timestamp: int, arrival: float, *, overtaken: bool) -> None:
         """A packet has come. ``timestamp`` does not wrap."""
