@@ -37,8 +37,8 @@ ROW_TESTS = (
 )
 #: In order of cost; pytest keeps the order.
 FAULT_TESTS = ("tests/sim/test_whole_call.py", "tests/actors", "tests/sim")
-#: They start processes of their own, and those run what is installed.
-ELSEWHERE = ("tests/sim/test_examples.py", "tests/sim/test_pytest_plugin.py")
+#: The first two start processes of their own, and those run what is installed; the third fails whatever is changed.
+ELSEWHERE = ("tests/sim/test_examples.py", "tests/sim/test_pytest_plugin.py", "tests/sim/test_timelines.py")
 #: Seconds after which a run that does not end counts as one that fails.
 PATIENCE = 900.0
 
