@@ -33,7 +33,7 @@ from measure.record_reading import read
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from postgres import PostgresServer
 
-from offhook.actors.ports import MAX_BATCH
+from offhook.actors.ports import MAX_BATCH, BusAway, WrongSequence
 from offhook.actors.transcript import TranscriptActor
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
@@ -150,8 +150,7 @@ async def append_all(bus: Any, entries: Iterable[list[LogEntry]]) -> int:
 
     async def write(entry: LogEntry) -> None:
         async with limit:
-            log, end = subjects.log(entry.call), last.get(entry.call, 0)
-            last[entry.call] = await bus.append(log, encode(entry), last=end)
+            last[entry.call] = await append(bus, entry, last.get(entry.call, 0))
 
     for some in entries:
         async with anyio.create_task_group() as tasks:
@@ -159,6 +158,19 @@ async def append_all(bus: Any, entries: Iterable[list[LogEntry]]) -> int:
                 tasks.start_soon(write, entry)
         count += len(some)
     return count
+
+
+async def append(bus: Any, entry: LogEntry, end: int) -> int:
+    """Append an entry to a log that ends at ``end``, however long a busy disk takes; its revision."""
+    log = subjects.log(entry.call)
+    while True:
+        try:
+            return int(await bus.append(log, encode(entry), last=end))
+        except BusAway:
+            await anyio.sleep(0.5)
+        except WrongSequence:
+            # It was done, and the answer came too late.
+            return int((await bus.read_log(log))[-1].revision)
 
 
 def say(name: str, figures: dict[str, Any]) -> None:
