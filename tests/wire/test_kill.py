@@ -112,6 +112,7 @@ async def test_a_call_goes_on_after_its_voice_node_stood_still(shaken: Stage, sp
         finally:
             os.kill(voice, signal.SIGCONT)
         await anyio.sleep(2)
+        assert client.closed is None, client.frames[-2:]
         await client.say(speak("good bye"))
         assert (await client.wait_event("ended"))["reason"] == "agent_completed"
         record = await shaken.ended(client.session)
