@@ -242,6 +242,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="times that writing is measured")
     parser.add_argument("--on", action="append", choices=["sqlite", "postgresql"], help="only there")
     options = parser.parse_args()
+    if options.times < 2:
+        parser.error("a percentile needs --times 2 or more")
     before = machine()
     names = options.on or ["sqlite", "postgresql"]
     progress = Progress(7 * len(names))

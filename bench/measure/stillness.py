@@ -17,10 +17,9 @@ class Stillness:
     """
 
     def __init__(self) -> None:
-        #: The longest time, in seconds, that a core gave to nobody (or to somebody who would not let go).
-        self.longest = 0.0
+        self._longest = dict.fromkeys(os.sched_getaffinity(0), 0.0)
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._watch, args=(core,)) for core in os.sched_getaffinity(0)]
+        self._threads = [threading.Thread(target=self._watch, args=(core,)) for core in self._longest]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -34,11 +33,16 @@ class Stillness:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def longest(self) -> float:
+        """The longest time, in seconds, that a core gave to nobody (or to somebody who would not let go)."""
+        return max(self._longest.values())
+
     def _watch(self, core: int) -> None:
         os.sched_setaffinity(0, {core})
         last = time.monotonic()
         while not self._over.is_set():
             time.sleep(NAP)
             now = time.monotonic()
-            self.longest = max(self.longest, now - last - NAP)
+            self._longest[core] = max(self._longest[core], now - last - NAP)
             last = now
