@@ -22,28 +22,33 @@ Samples = list[tuple[float, dict[str, Usage]]]
 
 #: Seconds between two looks at the processes.
 EVERY = 30.0
-#: What calls fill and keep filled (heaps, caches) takes up to half an hour: this part of the time, and at most so many
-#: seconds, count as warm-up.
-WARM_UP, LONGEST_WARM_UP = 0.5, 1800.0
 #: Seconds of which the least memory is taken for the floor: what comes and goes with calls is not in it.
 FLOOR = 300.0
+#: Seconds until as many call as are to, and what they need is there: looks before that count for nothing.
+RAMP = 120.0
 #: Seconds until calls of callers who vanished are given up, and idle threads and sockets are gone.
 SETTLE = 50.0
 
 
 def soak_for(stage: Stage, seconds: float, calls: int, seed: int) -> dict[str, Any]:
-    """Let calls come and go; prints and returns the figures."""
+    """Let calls come and go; prints and returns the figures.
+
+    What calls fill and keep filled (heaps, caches) takes up to half an hour, so the first half is warm-up. Before,
+    between and after the halves nobody calls, and what is held then tells growth from what comes and goes.
+    """
     _run(stage, 15.0, calls, seed)
-    time.sleep(SETTLE)
-    before, tasks_before = usage_below(stage.process.pid), tasks_of(stage)
-    samples, report = _run(stage, seconds, calls, seed + 1)
-    time.sleep(SETTLE)
-    after, tasks_after = usage_below(stage.process.pid), tasks_of(stage)
+    before, tasks_before = _at_rest(stage), tasks_of(stage)
+    _, warming = _run(stage, seconds / 2, calls, seed + 1)
+    between = _at_rest(stage)
+    looks, report = _run(stage, seconds / 2, calls, seed + 2)
+    samples = [look for look in looks if look[0] >= RAMP]
+    after, tasks_after = _at_rest(stage), tasks_of(stage)
+    report = warming.plus(report)
     owned = len(asyncio.run(stage.keys("owner.")))
-    warm = [sample for sample in samples if sample[0] >= min(WARM_UP * seconds, LONGEST_WARM_UP)]
-    slopes = {name: slope(warm, name) for name in sorted(before.keys() & after.keys())}
-    floors = {name: slope(floor(warm, name), name) for name in slopes}
-    _show(before, after, slopes, floors, samples)
+    slopes = {name: slope(samples, name) for name in sorted(before.keys() & after.keys())}
+    floors = {name: slope(floor(samples, name), name) for name in slopes}
+    rests = {name: [round(held[name].private, 2) for held in (before, between, after)] for name in slopes}
+    _show(before, after, rests, slopes, floors, seconds / 2)
     for role, count in tasks_after.items():
         print(f"tasks of {role}: {tasks_before[role]} before, {count} after")
     print(f"leases of calls left: {owned}")
@@ -59,11 +64,18 @@ def soak_for(stage: Stage, seconds: float, calls: int, seed: int) -> dict[str, A
         "setup_s": summary(report.setup, 3),
         "slope_mb_per_hour": slopes,
         "floor_mb_per_hour": floors,
+        "at_rest_mb": rests,
         "owner_keys_left": owned,
         "tasks": {"before": tasks_before, "after": tasks_after},
         "usage": {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)},
         "private_mb": {name: [round(at[1][name].private, 1) for at in _few(samples, name)] for name in slopes},
     }
+
+
+def _at_rest(stage: Stage) -> dict[str, Usage]:
+    """What the product holds when nobody has called for a while."""
+    time.sleep(SETTLE)
+    return usage_below(stage.process.pid)
 
 
 def _run(stage: Stage, seconds: float, calls: int, seed: int) -> tuple[Samples, CrowdReport]:
@@ -117,15 +129,17 @@ def _few(samples: Samples, name: str) -> Samples:
 def _show(
     before: dict[str, Usage],
     after: dict[str, Usage],
+    rests: dict[str, list[float]],
     slopes: dict[str, float],
     floors: dict[str, float],
-    samples: Samples,
+    half: float,
 ) -> None:
-    print(f"{'before, after':24} {'processes':>10} {'threads':>10} {'files':>10} {'sockets':>10} "
-          f"{'MB private':>16} {'most MB':>8} {'MB/hour':>8} {'of floor':>9}")  # fmt: skip
-    for name, rise in slopes.items():
+    print(f"{'':24} {'before, after':^43} {'MB private at rest':^24} {'MB an hour, second half':^26}")
+    print(f"{'':24} {'processes':>10} {'threads':>10} {'files':>10} {'sockets':>10} "
+          f"{'before':>8} {'half':>7} {'end':>7} {'at rest':>8} {'slope':>8} {'floor':>8}")  # fmt: skip
+    for name, (first, middle, last) in rests.items():
         one, two = before[name], after[name]
-        most = max((used[name].private for _, used in samples if name in used), default=0.0)
         print(f"{name:24} {one.processes:>6}, {two.processes:<2} {one.threads:>6}, {two.threads:<2} "
-              f"{one.files:>6}, {two.files:<2} {one.sockets:>6}, {two.sockets:<2} "
-              f"{one.private:>8.1f}, {two.private:<6.1f} {most:>8.1f} {rise:>8.2f} {floors[name]:>9.2f}")  # fmt: skip
+              f"{one.files:>6}, {two.files:<2} {one.sockets:>6}, {two.sockets:<2} {first:>8.1f} {middle:>7.1f} "
+              f"{last:>7.1f} {(last - middle) * 3600 / half:>8.2f} {slopes[name]:>8.2f} "
+              f"{floors[name]:>8.2f}")  # fmt: skip

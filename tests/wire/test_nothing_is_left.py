@@ -13,6 +13,8 @@ pytestmark = pytest.mark.anyio
 #: Files of the connections that a role may have to the database when it needs them, and keeps: five, of three files
 #: each. A file for each of the calls below would be more.
 POOL = {"records": 15, "api": 15}
+#: Worker threads with which a role looks into the database now and then, several looks at a time or one after another.
+LOOKING = {"records": 3, "api": 3}
 #: Seconds in which what calls used must be given back; idle threads of trio stay for ten.
 PATIENCE = 40.0
 
@@ -84,7 +86,7 @@ def grown(before: Held, after: Held) -> dict[str, tuple[tuple[int, int, int], tu
     found = {}
     for name, now in after.items():
         was = before.get(name, none)
-        allowed = (was[0], was[1], was[2] + POOL.get(name, 0))
+        allowed = (was[0], was[1] + LOOKING.get(name, 0), was[2] + POOL.get(name, 0))
         if any(more > most for more, most in zip(now, allowed, strict=True)):
             found[name] = (was, now)
     return found

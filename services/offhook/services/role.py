@@ -13,6 +13,7 @@ import sys
 import msgspec
 
 from offhook.protocol.errors import OffhookError
+from offhook.services.heap import share_heap
 from offhook.services.settings import BAD_SETUP_EXIT, Settings, decode_settings, metrics_of, node_name
 
 #: The environment variable with the settings.
@@ -21,6 +22,7 @@ VARIABLE = "OFFHOOK_SETTINGS"
 
 def start_role(role: str, settings: Settings) -> int:
     """Run a role until it is asked to end; returns the process's exit code."""
+    share_heap()
     if settings.exit_with_stdin:
         from offhook.services.lifetime import follow_stdin
 
