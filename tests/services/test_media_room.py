@@ -256,3 +256,25 @@ async def test_a_call_goes_from_its_agent_to_a_person_and_back() -> None:
                 assert await heard_by(RealLeg(other, person, persons), 1.0) == {VOICES[Part.VISITOR]}
         visitors.connect(link)
         assert await heard_by(leg, 1.0) == {VOICES[Part.LISTENER]}
+
+
+async def test_a_leg_that_comes_back_takes_its_line_when_it_is_up_and_not_before() -> None:
+    """Make before break: the old connection is heard until the new one carries the call."""
+    parts = (Part.VISITOR, Part.AGENT)
+    engine = AiortcEngine("127.0.0.1")
+    async with (
+        meeting(engine, *parts) as (_, legs),
+        WebRtcCaller() as again,
+        engine.open_peer(legs[Part.VISITOR].line, echo=False) as second,
+    ):
+        answer = await second.answer(await again.offer())
+        assert await heard_by(legs[Part.VISITOR], 0.5) == {VOICES[Part.AGENT]}, "the old leg fell silent too early"
+        await again.accept(answer)
+        await again.wait_connected()
+        new = RealLeg(legs[Part.VISITOR].line, again, second)
+        assert await heard_by(new, 0.5) == {VOICES[Part.AGENT]}
+        # The old one is let go; what it had is the other's by now.
+        old = legs[Part.VISITOR].peer._audio
+        assert old is not None
+        old.connect(None)
+        assert await heard_by(new, 0.5) == {VOICES[Part.AGENT]}

@@ -9,6 +9,7 @@ import pytest
 
 from offhook.protocol.rtp import TICKS, RtpPacket, ahead, read_packet
 from offhook.protocol.speech import MOUTH_FRAME, MOUTH_RATE
+from offhook.protocol.telephone_event import Keypad
 from offhook.services.media.opus import OpusDecoder
 from offhook.services.media.speaking import HANGOVER, MAX_QUIET, SILENT_PACKET, Speaking
 from offhook.services.media.ticker import FILL, MAX_BEHIND, SLOTS, Ticker
@@ -22,7 +23,10 @@ class Mouth:
     def __init__(self) -> None:
         self.say: list[bytes] = []
         self.sent: list[RtpPacket] = []
-        self.speaking = Speaking(111, 42, lambda: self.say.pop(0) if self.say else None, self._send)
+        self.keypad = Keypad(48_000)
+        self.speaking = Speaking(
+            111, 42, lambda: self.say.pop(0) if self.say else None, self._send, keys=(101, self.keypad.frame)
+        )
         self.frame = 0
 
     def tick(self, frames: int = 1) -> None:
@@ -118,6 +122,56 @@ def test_time_that_was_left_out_is_missing_in_the_timestamps() -> None:
     mouth.frame += 30
     mouth.tick()
     assert distances(mouth.sent) == [(1, 31 * TICKS)]
+
+
+def test_nobody_is_passed_on_while_ready_packets_are_sent() -> None:
+    mouth = Mouth()
+    mouth.relay(10)
+    mouth.speaking.play(lambda: b"hold")
+    for number in range(11, 21):
+        mouth.tick()
+        mouth.relay(number)
+    assert mouth.payloads == [bytes([10]), *[b"hold"] * 10]
+    mouth.speaking.play(None)
+    mouth.relay(21)
+    assert mouth.payloads[-1] == bytes([21])
+    assert [one[0] for one in distances(mouth.sent)] == [1] * 11
+
+
+def test_keys_take_the_place_of_what_is_passed_on_and_time_does_not_run_ahead() -> None:
+    mouth = Mouth()
+    number, keys = 0, 0
+    for second in range(6):
+        mouth.keypad.press("5")
+        for _ in range(50):
+            number += 1
+            mouth.tick()
+            mouth.speaking.relay(7, False, number, number * TICKS, b"voice")
+        keys = sum(packet[0] == 101 for packet in mouth.sent)
+        assert keys > 5 * (second + 1), "the key was not sent"
+    voice = [payload for payload in mouth.payloads if payload == b"voice"]
+    assert len(voice) == number - keys, "sound was sent beside a key"
+    passed = ahead(mouth.sent[-1][3], mouth.sent[0][3], 32) - (number - 1) * TICKS
+    assert 0 <= passed <= 2 * TICKS, f"the stream is {passed / TICKS} frames ahead"
+
+
+@pytest.mark.parametrize("frame", [0, 1, 180_000])
+def test_what_is_passed_on_before_the_first_frame_has_the_time_of_what_follows(frame: int) -> None:
+    """The ticker has counted for as long as the process lives."""
+    mouth = Mouth()
+    mouth.relay(10)
+    mouth.frame = frame
+    mouth.tick(MAX_QUIET + 2)
+    assert mouth.payloads[1] == SILENT_PACKET
+    assert ahead(mouth.sent[1][3], mouth.sent[0][3], 32) <= (MAX_QUIET + 2) * TICKS
+
+
+def test_a_report_tells_the_time_of_its_own_frame() -> None:
+    """While packets are passed on the clock is looked at seldom."""
+    mouth = Mouth()
+    mouth.tick(1)
+    first = mouth.speaking.timestamp(0)
+    assert [ahead(mouth.speaking.timestamp(frame), first, 32) for frame in (1, 3, 50)] == [TICKS, 3 * TICKS, 50 * TICKS]
 
 
 class Member:

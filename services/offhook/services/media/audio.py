@@ -47,7 +47,9 @@ class CallAudio:
     ) -> None:
         self._offer = offer
         self._sends = offer.direction in ("sendrecv", "sendonly")
-        self._link: AudioLink | Line | None = None
+        self._link: AudioLink | Line | None = link
+        #: True while there is a way to the caller, and it wants to hear.
+        self._is_up = False
         self._send = send
         self._press = press
         self._ticker = ticker
@@ -70,15 +72,12 @@ class CallAudio:
             keys=None if self._keypad is None or offer.digits is None else (offer.digits, self._keypad.frame),
         )
 
-        self.connect(link)
-
     def connect(self, link: AudioLink | Line | None) -> None:
         """From now on the other side is ``link``: an agent, or a line of a room; None: the caller hears itself."""
-        if isinstance(self._link, Line):
-            self._link.relay = to_nobody
-        self._link, self._hearing = link, None
-        if isinstance(link, Line):
-            link.relay = self._speaking.relay
+        self._leave_line()
+        self._stop_hearing()
+        self._link = link
+        self._take_line()
 
     def hold(self) -> None:
         """Play hold audio instead of the link; what the caller says is not passed on."""
@@ -139,14 +138,30 @@ class CallAudio:
 
     async def run(self) -> None:
         """Speak, and report, until cancelled."""
-        async with anyio.create_task_group() as group:
-            if self._sends:
-                group.start_soon(self._ticker.run, self._speaking.tick)
-            group.start_soon(partial(self._ticker.run, self._report, wait=REPORT_EVERY))
+        self._is_up = self._sends
+        self._take_line()
+        try:
+            async with anyio.create_task_group() as group:
+                if self._sends:
+                    group.start_soon(self._ticker.run, self._speaking.tick)
+                group.start_soon(partial(self._ticker.run, self._report, wait=REPORT_EVERY))
+        finally:
+            self._leave_line()
+            self._is_up = False
 
-    def _report(self, frame: int) -> int:  # noqa: ARG002  # reports need no even pace
+    def _take_line(self) -> None:
+        """Be the leg that a line of a room sends to. The one before it, if the caller has come back, is so no more."""
+        if self._is_up and isinstance(self._link, Line):
+            self._link.relay = self._speaking.relay
+
+    def _leave_line(self) -> None:
+        """Let a line send to nobody, unless it is another leg's already."""
+        if isinstance(self._link, Line) and self._link.relay == self._speaking.relay:
+            self._link.relay = to_nobody
+
+    def _report(self, frame: int) -> int:
         speaking = self._speaking
-        self._send(self._reports.write(speaking.timestamp, speaking.packets, speaking.octets))
+        self._send(self._reports.write(speaking.timestamp(frame), speaking.packets, speaking.octets))
         # Spread, so that reports of many calls do not come at once (RFC 3550 6.2).
         return random.randrange(REPORT_EVERY // 2, REPORT_EVERY * 3 // 2)  # noqa: S311
 

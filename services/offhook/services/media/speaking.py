@@ -52,8 +52,11 @@ class Speaking:
         self._encoded: Callable[[], bytes] | None = None
         #: When the key that is pressed began, as its packets tell it.
         self._pressed = 0
+        self._is_pressing = False
         # The lower half, so that the first wrap, where receivers may err about the roll-over counter, is far away.
-        self._clock = self._began = secrets.randbits(32)
+        self._clock = secrets.randbits(32)
+        #: What the clock showed in frame 0; known from the first frame on.
+        self._began: int | None = None
         self._numbering = Numbering(secrets.randbelow(0x8000), self._clock)
         self._encoder: Encoder | None = None
         self._loss = 0.0
@@ -65,9 +68,9 @@ class Speaking:
         self.packets = 0
         self.octets = 0
 
-    @property
-    def timestamp(self) -> int:
-        """RTP timestamp of now."""
+    def timestamp(self, frame: int) -> int:
+        """RTP timestamp of a frame; see ``tick``."""
+        self._follow(frame)
         return self._numbering.time(self._clock)
 
     def tick(self, frame: int) -> int:
@@ -75,9 +78,10 @@ class Speaking:
 
         Returns the frames until the next tick: more than one while packets are passed on.
         """
-        self._frame = frame
-        self._clock = (self._began + frame * TICKS) % 2**32
-        if self._keys is not None and (event := self._keys[1]()) is not None:
+        self._follow(frame)
+        event = None if self._keys is None else self._keys[1]()
+        self._is_pressing = event is not None
+        if self._keys is not None and event is not None:
             self._press(self._keys[0], *event)
             return 1
         if self._encoded is not None:
@@ -92,7 +96,12 @@ class Speaking:
         return 1
 
     def relay(self, source: int, marker: bool, sequence: int, timestamp: int, payload: bytes) -> None:
-        """Pass on an Opus packet of ``source`` (an SSRC) with the numbers of this stream."""
+        """Pass on an Opus packet of ``source`` (an SSRC) with the numbers of this stream.
+
+        Ready packets and keys take its place: the caller would hear both in turns, and time would run ahead.
+        """
+        if self._encoded is not None or self._is_pressing:
+            return
         numbers = self._numbering.relayed(source, sequence, timestamp, self._clock)
         if numbers is not None:
             self._relayed = self._frame
@@ -108,6 +117,13 @@ class Speaking:
         self._loss = loss if loss >= LEAST_LOSS else 0.0
         if self._encoder is not None:
             self._encoder.expect_loss(self._loss)
+
+    def _follow(self, frame: int) -> None:
+        """Set the clock to a frame. Before the first one packets are passed on already, by the clock as it stands."""
+        if self._began is None:
+            self._began = self._clock - frame * TICKS
+        self._frame = frame
+        self._clock = (self._began + frame * TICKS) % 2**32
 
     def _press(self, payload_type: int, begins: bool, payload: bytes) -> None:
         """A packet of a key: all of them carry the time at which it was pressed (RFC 4733 2.5.1.2)."""
