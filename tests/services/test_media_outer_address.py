@@ -98,3 +98,13 @@ async def test_a_node_whose_address_is_set_asks_nobody() -> None:
         async with AiortcEngine("127.0.0.1", stun=address).open_peer(AudioLink(), echo=True) as peer:
             answer = await peer.answer(await caller.offer())
         assert len(candidates(answer)) == 1 and server.asked == 0
+
+
+@pytest.mark.parametrize(("configured", "allowed"), [(None, False), ("10.0.0.5", True), ("8.8.4.4", False)])
+async def test_private_candidates_are_used_only_where_a_private_address_is_configured(
+    configured: str | None, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine in a private network has such an address of its own; that is no reason to look around there."""
+    monkeypatch.setattr(engine_module, "offered_addresses", lambda address: [address or "10.0.0.5"])
+    async with AiortcEngine(configured).open_peer(AudioLink(), echo=True) as peer:
+        assert peer._allow == {"allow_loopback": False, "allow_private": allowed}

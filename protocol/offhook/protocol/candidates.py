@@ -11,6 +11,9 @@ import msgspec
 
 #: Addresses of private and carrier-grade NAT networks (RFC 1918, RFC 6598, RFC 4193).
 PRIVATE = tuple(ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"))
+#: IPv6 addresses that lead to an IPv4 address of the peer's choice, where somebody translates: compatible ones, NAT64
+#: (RFC 6052, RFC 8215), Teredo and 6to4 (RFC 4380, RFC 3056).
+TRANSLATED = tuple(ip_network(n) for n in ("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"))
 #: Where clouds answer with credentials; refused even in a private network. 169.254.169.254 is link-local already.
 METADATA = frozenset(map(ip_address, ("169.254.169.254", "100.100.100.200", "192.0.0.192", "fd00:ec2::254")))
 #: Longest candidate line that is looked at, characters.
@@ -33,7 +36,7 @@ def check_candidate(text: str, *, allow_loopback: bool = False, allow_private: b
     """The candidate in ``text`` (with or without ``a=`` and ``candidate:``), or None when it is to be dropped.
 
     Dropped: what is no candidate (RFC 8839 5.1), host names (``.local`` too), TCP, ports below 1024, loopback,
-    link-local, multicast, metadata and reserved addresses, private ones unless allowed. Never raises.
+    link-local, multicast, metadata, translated and reserved addresses, private ones unless allowed. Never raises.
     """
     words = text[:MAX_LENGTH].strip().removeprefix("a=").removeprefix("candidate:").split()
     if len(words) < 8 or words[1] != "1" or words[2].lower() != "udp" or words[6] != "typ" or words[7] not in TYPES:
@@ -65,6 +68,8 @@ def _may_reach(address: IPv4Address | IPv6Address, *, allow_loopback: bool, allo
         return False
     if address.is_loopback:
         return allow_loopback
+    if any(address in net for net in TRANSLATED if net.version == address.version):
+        return False
     if any(address in net for net in PRIVATE if net.version == address.version):
         return allow_private
     return address.is_global

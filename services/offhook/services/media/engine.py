@@ -30,10 +30,11 @@ class AiortcEngine:
     """Peer connections of one process. Needs asyncio (or uvloop). Raises ``OpusMissing`` where there is no Opus.
 
     ``media_address`` is the one address offered to callers: an address of this machine (127.0.0.1 included) or the
-    outer one of a NAT that maps ports one to one; None offers every address of the machine. Callers' loopback and
-    private candidates are used only where such an address is offered. Without one, a ``stun`` server (IP address, port)
-    is asked for the outer address of each call's sockets, which takes a round trip to it. ``dropped`` counts the
-    datagrams that the guards of all calls have dropped, by kind (``Drop``).
+    outer one of a NAT that maps ports one to one; None offers every address of the machine. Callers' private candidates
+    are used only where it is a private one (or this machine's own, 127.0.0.1), so that nobody makes a server look
+    around in the network it happens to be in; their loopback candidates where that is offered. Without an address, a
+    ``stun`` server (IP address, port) is asked for the outer one of each call's sockets, a round trip to it.
+    ``dropped`` counts the datagrams that the guards of all calls have dropped, by kind (``Drop``).
     """
 
     def __init__(self, media_address: str | None = None, *, stun: tuple[str, int] | None = None) -> None:
@@ -41,7 +42,9 @@ class AiortcEngine:
         addresses = offered_addresses(media_address)
         self._reach = Reach(addresses, stun if media_address is None else None)
         self._allow_loopback = any(ip_address(a).is_loopback for a in addresses)
-        self._allow_private = self._allow_loopback or any(is_private(a) for a in addresses)
+        self._allow_private = media_address is not None and (
+            self._allow_loopback or any(is_private(a) for a in addresses)
+        )
         self._certificate = RTCCertificate.generateCertificate()
         self.dropped: Counter[str] = Counter()
         #: How the audio of connections that are closed had fared, and those that are open. One assignment changes
