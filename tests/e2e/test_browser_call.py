@@ -114,6 +114,8 @@ def test_a_browser_calls_the_agent_and_the_agent_answers(product: "Product", tmp
         "ended",
     ]
     assert (record["agent"], record["version"], record["channel"]) == ("front-desk", "1", "web")
+    # Chromium tells how loud its packets are (RFC 6464).
+    assert -40 < record["quality"]["loudest"] < 0
     caller = [line["text"] for line in record["transcript"] if line["role"] == "caller"]
     agent = [line["text"] for line in record["transcript"] if line["role"] == "agent"]
     assert [said.replace("goodbye", "good bye") for said in caller] == [text for _, text in SCRIPT]

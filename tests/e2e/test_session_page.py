@@ -40,6 +40,7 @@ def test_a_page_without_an_sdk_talks_to_the_agent(product: "Product", tmp_path: 
     record = product.record(call)
     assert complaints == []
     assert (record["state"], record["reason"], record["variables"]) == ("ended", "agent_completed", {"name": "Ann"})
+    assert -40 < record["quality"]["loudest"] < 0
     said = [(line["role"], line["text"]) for line in record["transcript"]]
     caller = [text.replace("goodbye", "good bye") for role, text in said if role == "caller"]
     assert caller == [text for _, text in SCRIPT]

@@ -29,7 +29,7 @@ from offhook.protocol.recording import (
     parse,
     units,
 )
-from offhook.protocol.rtp import read_packet
+from offhook.protocol.rtp import level_of, read_packet
 from offhook.protocol.sdp import MAX_CANDIDATES, MAX_MEDIA, check_offer
 from offhook.protocol.stun import check_integrity, read_stun
 from offhook.protocol.telephone_event import KEYS, Digits
@@ -55,7 +55,8 @@ def rtp(data: bytes) -> None:
     read = read_packet(data)
     if read is None:
         return
-    kind, _, sequence, timestamp, ssrc, payload = read
+    kind, _, sequence, timestamp, ssrc, payload, extension = read
+    assert all(-127 <= (level_of(extension, number) or 0) <= 0 for number in range(1, 15))
     assert 0 <= kind < 128 and len(payload) <= len(data) - 12 and payload in data
     assert 0 < ticks_of(payload) <= LONGEST_TICKS
     reports = Reports(1)

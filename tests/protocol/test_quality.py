@@ -64,6 +64,9 @@ def test_two_connections_of_one_call_are_added() -> None:
     assert add(None, None) is None
     assert add(first, None) == add(None, first) == first
     assert add(first, second) == Quality(received=15, lost=1, concealed=0.1, jitter=0.1, sent=7)
+    loud, soft, mute = (Quality(loudest=level) for level in (-20, -90, None))
+    assert add(loud, soft) == add(soft, loud) == add(loud, mute) == add(mute, loud) == loud
+    assert add(mute, mute) == mute
     assert Quality(received=9, lost=1).loss == 0.1
     assert not Quality(jitter=float("nan")).is_finite and not Quality(mos=float("inf")).is_finite
     assert first.is_finite

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.protocol.rtp import ahead, is_rtcp, read_packet, write_header
+from offhook.protocol.rtp import ahead, is_rtcp, level_of, read_packet, write_header
 
 BYTE = st.integers(0, 255)
 NUMBER = st.integers(0, 2**16 - 1)
@@ -18,7 +18,7 @@ def test_what_is_written_is_read(
     kind: int, marker: bool, sequence: int, timestamp: int, source: int, payload: bytes
 ) -> None:
     packet = write_header(kind, marker, sequence, timestamp, source) + payload
-    assert read_packet(packet) == (kind, marker, sequence, timestamp, source, payload)
+    assert read_packet(packet) == (kind, marker, sequence, timestamp, source, payload, b"")
 
 
 @given(
@@ -37,7 +37,32 @@ def test_the_payload_lies_behind_sources_and_extension_and_before_the_padding(
     packet += payload
     if padding:
         packet += bytes(padding - 1) + bytes([padding])
-    assert read_packet(packet) == (111, False, 7, 960, 42, payload)
+    found = b"" if extension is None else pack("!HH", 0xBEDE, len(extension) // 4) + extension
+    assert read_packet(packet) == (111, False, 7, 960, 42, payload, found)
+
+
+ELEMENTS = st.lists(
+    st.tuples(st.integers(1, 14), st.binary(min_size=1, max_size=16)), max_size=6, unique_by=lambda one: one[0]
+)
+
+
+@given(ELEMENTS, st.booleans())
+def test_the_level_is_found_among_other_elements(elements: list[tuple[int, bytes]], padded: bool) -> None:
+    extension = b"\xbe\xde\0\0"
+    for number, data in elements:
+        extension += bytes([number << 4 | len(data) - 1]) + data + bytes(2 * padded)
+    held = dict(elements)
+    for number in range(1, 15):
+        assert level_of(extension, number) == (-(held[number][0] & 0x7F) if number in held else None)
+
+
+def test_an_extension_of_another_form_tells_no_level() -> None:
+    assert level_of(b"\xbe\xde\0\1\x10\xaf\0\0", 1) == -47
+    assert level_of(b"\x10\x00\0\1\x10\xaf\0\0", 1) is None
+    assert level_of(b"", 1) is None
+    # The id 15 ends the elements (RFC 8285 4.2); an element may be cut off.
+    assert level_of(b"\xbe\xde\0\1\xf0\x10\xaf\0", 1) is None
+    assert level_of(b"\xbe\xde\0\1\0\0\0\x10", 1) is None
 
 
 @given(st.binary(max_size=80) | st.tuples(st.integers(128, 191), st.binary(min_size=11, max_size=40)).map(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from offhook.protocol.candidates import Candidate, check_candidate, is_private
 from offhook.protocol.errors import Code, Reason, Refusal
-from offhook.protocol.sdp import MAX_BYTES, check_answer, check_offer
+from offhook.protocol.sdp import LEVEL, MAX_BYTES, check_answer, check_offer
 
 OFFERS = {path.stem: path.read_bytes().decode() for path in sorted((Path(__file__).parent / "offers").glob("*.sdp"))}
 PLAIN = OFFERS["chromium_audio"]
@@ -46,6 +46,26 @@ def test_the_facts_of_an_offer() -> None:
     assert (offer.ufrag, offer.pwd) == ("mGgw", "TbQuqaaJHTUoEbKcXymxfny4")
     assert [c.address for c in offer.candidates] == ["127.0.0.1", "::1"]
     assert not offer.candidates_done
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        (f"a=extmap:3 {LEVEL}", 3),
+        (f"a=extmap:14/sendonly {LEVEL} vad=on", 14),
+        (f"a=extmap:2/recvonly {LEVEL}", None),
+        (f"a=extmap:15 {LEVEL}", None),
+        (f"a=extmap:0 {LEVEL}", None),
+        ("a=extmap:3 urn:ietf:params:rtp-hdrext:sdes:mid", None),
+        ("a=extmap:x", None),
+        ("a=extmap", None),
+    ],
+)
+def test_the_level_of_packets_is_taken_where_the_caller_sends_it(line: str, level: int | None) -> None:
+    offer = without("extmap:")
+    assert check_offer(PLAIN).level == 1
+    assert check_offer(offer).level is None
+    assert check_offer(offer.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\n{line}\r\n")).level == level
 
 
 def test_extra_sections_are_kept_for_refusing_them() -> None:

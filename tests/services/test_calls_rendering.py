@@ -133,6 +133,9 @@ def test_how_the_audio_fared_is_told_in_words() -> None:
         "2,970 packets, 1.0 % lost, jitter 4 ms, 0.4 s recovered, 0.2 s made up, MOS 4.2 (estimate)"
     )
     assert say_audio_out(quality) == "3,001 packets, 12 lost, jitter 9 ms, 81 ms to the caller and back"
+    # Why the agent heard nothing.
+    assert say_audio_in(Quality(received=50, loudest=-127)).startswith("the microphone was silent, 50 packets")
+    assert "microphone" not in say_audio_in(Quality(received=50, loudest=-40)) + say_audio_in(Quality(received=50))
     # A caller that reports nothing tells nothing about what it lost.
     assert say_audio_out(Quality(sent=5)) == "5 packets"
     assert say_audio_in(None) == say_audio_out(None) == ""

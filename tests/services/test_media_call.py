@@ -373,6 +373,14 @@ async def test_twenty_calls_leave_nothing_behind(engine: AiortcEngine) -> None:
     assert all(left <= held for left, held in zip(after, before, strict=True)), (before, after)
 
 
+async def test_a_silent_microphone_is_known(engine: AiortcEngine) -> None:
+    async with call(engine, AudioLink()) as (caller, peer):
+        await caller.wait_heard(30)
+        quality = peer.quality()
+    assert quality is not None and quality.received > 10
+    assert quality.is_silent and quality.loudest == -127
+
+
 async def test_leaving_does_not_wait_for_a_peer_that_is_gone(engine: AiortcEngine) -> None:
     async with WebRtcCaller() as caller, asyncio.timeout(5), engine.open_peer(AudioLink(), echo=False) as peer:
         await caller.accept(await peer.answer(await caller.offer()))
@@ -394,6 +402,8 @@ async def test_a_call_knows_how_its_audio_fared(engine: AiortcEngine) -> None:
         assert quality.lost <= 1 and quality.concealed < 0.2
         assert 0 <= quality.round_trip < 5 and 0 <= quality.jitter < 1
         assert quality.mos is not None and quality.mos > 1
+        # A sine of this height has 15.2 dB less than the loudest square there is (RFC 6464 3).
+        assert quality.loudest == pytest.approx(-15, abs=1)
         before = quality.heard
         # What was heard before a hold still counts after it.
         peer.hold()

@@ -14,6 +14,8 @@ BEST_RATING = 93.2
 _IMPAIRMENT, _ROBUSTNESS = 0.0, 25.1
 #: Beside network and jitter buffer: the frame that is collected, and what the codec looks ahead, seconds.
 CODEC_DELAY = 0.0265
+#: A microphone that is never louder is switched off, or none, dBov: a quiet room has about -60.
+SILENT = -80
 
 
 class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -35,6 +37,8 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     jitter_there: float = 0.0
     #: From us to the caller and back; None until it has reported.
     round_trip: float | None = None
+    #: How loud the caller's loudest packet was, dBov (RFC 6464): 0 to -127, which is silence; None if it does not tell.
+    loudest: int | None = None
     #: Mean opinion score of the caller's audio, 1 to 4.5; None until some has come.
     mos: float | None = None
 
@@ -44,17 +48,24 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.lost / (self.received + self.lost) if self.lost > 0 else 0.0
 
     @property
+    def is_silent(self) -> bool:
+        """Whether the caller's microphone gave no sound, as far as we were told."""
+        return self.loudest is not None and self.loudest <= SILENT
+
+    @property
     def is_finite(self) -> bool:
         """Whether every number is one."""
         return all(math.isfinite(value) for value in msgspec.structs.astuple(self) if value is not None)
 
 
 def add(earlier: Quality | None, later: Quality | None) -> Quality | None:
-    """The quality of two connections, one after the other: sums of what is counted, the rest of the later one."""
+    """The quality of two connections, one after the other: sums of counts, the louder one, the rest of the later."""
     if earlier is None or later is None:
         return later or earlier
+    told = [one.loudest for one in (earlier, later) if one.loudest is not None]
     summed = ("received", "lost", "heard", "recovered", "concealed", "sent", "lost_there")
-    return msgspec.structs.replace(later, **{name: getattr(earlier, name) + getattr(later, name) for name in summed})
+    sums = {name: getattr(earlier, name) + getattr(later, name) for name in summed}
+    return msgspec.structs.replace(later, **sums, loudest=max(told, default=None))
 
 
 def rate(quality: Quality) -> Quality:

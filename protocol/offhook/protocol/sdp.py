@@ -1,10 +1,11 @@
 """The caller's SDP offer: what is taken from it, and every way to refuse it.
 
 The offer is read once, in time linear in its bounded length, into the few facts that a call needs; whatever else
-it says (video, data channels, header extensions, other codecs) is answered by not being accepted. So nothing a peer
+it says (video, data channels, other header extensions and codecs) is answered by not being accepted. So nothing a peer
 wrote reaches a media library except through the fields of ``Offer``.
 
-References: RFC 8866 (SDP), RFC 9143 (BUNDLE), RFC 8839 (ICE in SDP), RFC 8842 (DTLS in SDP), RFC 7587 (Opus).
+References: RFC 8866 (SDP), RFC 9143 (BUNDLE), RFC 8839 (ICE in SDP), RFC 8842 (DTLS in SDP), RFC 7587 (Opus), RFC 8285
+and RFC 6464 (how loud packets are).
 """
 
 import re
@@ -21,6 +22,8 @@ MAX_BYTES = 16 * 1024
 MAX_MEDIA = 4
 MAX_CANDIDATES = 24
 
+#: The header extension that tells how loud a packet is (RFC 6464).
+LEVEL = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 PROFILE = "UDP/TLS/RTP/SAVPF"
 #: Hashes strong enough to pin a certificate with, and the length of their fingerprint in bytes (RFC 8122 5).
 STRONG = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
@@ -35,6 +38,7 @@ _UFRAG = re.compile(r"[A-Za-z0-9+/]{4,256}")
 _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _MID = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,32}")
 _RTPMAP = re.compile(r"([0-9]{1,3}) ([A-Za-z0-9._-]{1,64})/([0-9]{1,6})(?:/([0-9]{1,2}))?")
+_EXTMAP = re.compile(r"([0-9]{1,2})(?:/(sendrecv|sendonly|recvonly|inactive))? (\S{1,256})(?: .*)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
@@ -71,6 +75,8 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     opus: int
     digits: int | None
     digits_rate: int
+    #: Id of the header extension that tells how loud a packet is, where the caller sends it.
+    level: int | None
     candidates: tuple[Candidate, ...]
     #: Whether the caller said that no more candidates follow.
     candidates_done: bool
@@ -167,6 +173,7 @@ def check_offer(
         opus=opus,
         digits=digits,
         digits_rate=digits_rate,
+        level=_level(chosen),
         candidates=tuple(candidate for candidate in found if candidate is not None),
         candidates_done=bool(chosen.all("end-of-candidates") or session.all("end-of-candidates")),
         bundled=any(g[:1] == ["BUNDLE"] and sections[audio].mid in g[1:] for g in groups),
@@ -259,6 +266,15 @@ def _digits(lines: _Lines, section: Section) -> tuple[int | None, int]:
     offered = [(rate, pt) for pt, name, rate, _, _ in _codecs(lines, section) if name == "telephone-event"]
     best = max(offered, default=None)
     return (None, 0) if best is None else (best[1], best[0])
+
+
+def _level(lines: _Lines) -> int | None:
+    """The id under which the caller tells how loud its packets are; ids of one byte only (RFC 8285 4.2, 5)."""
+    for _, value in lines.all("extmap"):
+        match = _EXTMAP.fullmatch(value)
+        if match and match[3] == LEVEL and match[2] in (None, "sendrecv", "sendonly") and 1 <= int(match[1]) <= 14:
+            return int(match[1])
+    return None
 
 
 def _matching(name: str, pattern: re.Pattern[str], lines: _Lines, session: _Lines) -> str:

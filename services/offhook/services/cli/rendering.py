@@ -148,10 +148,14 @@ def say_recording(recording: Recording | None, place: str) -> str:
 
 
 def say_audio_in(quality: Quality | None) -> str:
-    """``3,000 packets, 1.0 % lost, jitter 4 ms, 0.2 s made up, MOS 4.2``; empty where nothing is known."""
+    """``3,000 packets, 1.0 % lost, jitter 4 ms, 0.2 s made up, MOS 4.2``; empty where nothing is known.
+
+    A microphone that gave no sound comes first: that is why nobody was understood.
+    """
     if quality is None:
         return ""
-    parts = [f"{quality.received:,} packets", f"{100 * quality.loss:.1f} % lost", f"jitter {_ms(quality.jitter)}"]
+    parts = ["the microphone was silent"] if quality.is_silent else []
+    parts += [f"{quality.received:,} packets", f"{100 * quality.loss:.1f} % lost", f"jitter {_ms(quality.jitter)}"]
     if quality.recovered:
         parts.append(f"{quality.recovered:.1f} s recovered")
     if quality.concealed:

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Sequence
 
-from offhook.protocol.sdp import PROFILE, Offer, Section
+from offhook.protocol.sdp import LEVEL, PROFILE, Offer, Section
 
 #: 20 ms packets, in-band FEC, mono: what a voice needs and no more (RFC 7587 6.1).
 OPUS_FORMAT = "minptime=10;useinbandfec=1;stereo=0;maxaveragebitrate=40000"
@@ -33,6 +33,8 @@ def _accepted(offer: Offer, section: Section, transport: Sequence[str], ssrc: in
     lines = [f"m=audio 9 {PROFILE} {formats}", "c=IN IP4 0.0.0.0", "a=rtcp:9 IN IP4 0.0.0.0"]
     if section.mid is not None:
         lines.append(f"a=mid:{section.mid}")
+    if offer.level is not None:
+        lines.append(f"a=extmap:{offer.level}/recvonly {LEVEL}")
     lines += [f"a={offer.direction}", "a=rtcp-mux", f"a=rtpmap:{offer.opus} opus/48000/2"]
     lines.append(f"a=fmtp:{offer.opus} {OPUS_FORMAT}")
     if offer.digits is not None:

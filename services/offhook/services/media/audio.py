@@ -12,7 +12,7 @@ from offhook.actors.link import AudioLink
 from offhook.actors.ports import Tap
 from offhook.protocol.jitter import Counts, sum_of
 from offhook.protocol.quality import Quality
-from offhook.protocol.rtp import RtpPacket
+from offhook.protocol.rtp import RtpPacket, level_of
 from offhook.protocol.sdp import Offer
 from offhook.protocol.speech import EAR_RATE
 from offhook.protocol.telephone_event import Digits, Keypad
@@ -100,7 +100,7 @@ class CallAudio:
 
     def rtp(self, packet: RtpPacket) -> None:
         """A packet of the caller. One stream at a time: another SSRC begins anew (RFC 3550 8.2)."""
-        kind, marker, sequence, timestamp, source, payload = packet
+        kind, marker, sequence, timestamp, source, payload, extension = packet
         if kind not in (self._offer.opus, self._offer.digits):
             return
         if source != self._caller:
@@ -110,6 +110,8 @@ class CallAudio:
         sound = payload if kind == self._offer.opus else None
         if sound is None:
             self._key(timestamp, payload)
+        elif extension and self._offer.level is not None:
+            self._reports.hear(level_of(extension, self._offer.level))
         if self._hold is not None:
             return
         if self._tap is not None and sound is not None:

@@ -3,11 +3,13 @@
 import secrets
 from collections.abc import Sequence
 
-from offhook.protocol.sdp import PROFILE
+from offhook.protocol.sdp import LEVEL, PROFILE
 from offhook.services.media.answer import OPUS_FORMAT
 
 #: Payload types, those that browsers use themselves.
 _OPUS, _DIGITS, _DIGITS_8K = 111, 110, 126
+#: Id of the header extension that tells how loud a packet is.
+_LEVEL = 1
 
 
 def write_offer(transport: Sequence[str], ssrc: int) -> str:
@@ -23,6 +25,7 @@ def write_offer(transport: Sequence[str], ssrc: int) -> str:
         "c=IN IP4 0.0.0.0",
         "a=rtcp:9 IN IP4 0.0.0.0",
         "a=mid:0",
+        f"a=extmap:{_LEVEL}/recvonly {LEVEL}",
         "a=sendrecv",
         "a=rtcp-mux",
         f"a=rtpmap:{_OPUS} opus/48000/2",

@@ -38,6 +38,7 @@ class Reports:
         self._round_trip: float | None = None
         #: Middle bits of the NTP time in the caller's last report, and when it came.
         self._last_report = (0, 0.0)
+        self._loudest: int | None = None
 
     def count(self, source: int, sequence: int, timestamp: int) -> None:
         """A media packet of the caller: its SSRC and numbers."""
@@ -46,6 +47,11 @@ class Reports:
             self._received_before += self._stream.expected - self._stream.lost
             self._caller, self._stream, self._last_report = source, Reception(), (0, 0.0)
         self._stream.count(sequence, timestamp, time.monotonic())
+
+    def hear(self, level: int | None) -> None:
+        """How loud a packet of the caller is, dBov, if it tells."""
+        if level is not None and (self._loudest is None or level > self._loudest):
+            self._loudest = level
 
     def note(self, packet: AnyRtcpPacket) -> None:
         """A report of the caller."""
@@ -85,6 +91,7 @@ class Reports:
                 lost_there=max(0, self._lost_there),
                 jitter_there=self._jitter_there,
                 round_trip=self._round_trip,
+                loudest=self._loudest,
             )
         )
 

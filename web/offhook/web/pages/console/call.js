@@ -220,6 +220,17 @@ function numbers(record, texts) {
 }
 
 /**
+ * How loud the caller's microphone was at most, if it told (dBov); a quiet room has about -60, one that is off -127.
+ *
+ * @param {number | undefined} loudest
+ * @param {import("./texts.js").Texts["call"]} words
+ */
+function loudness(loudest, words) {
+  if (loudest === undefined || loudest === null) return null;
+  return loudest <= -80 ? words.microphoneSilent : fill(words.microphoneLoudest, { level: String(loudest) });
+}
+
+/**
  * How the audio fared; what is 0 is left out of the record.
  *
  * @param {Record<string, number | undefined>} found
@@ -231,6 +242,7 @@ function quality(found, texts) {
   const share = (lost = 0, of = 0) =>
     of ? fill(words.share, { part: ((100 * lost) / of).toFixed(1), count: String(of) }) : null;
   return terms([
+    [words.microphone, loudness(found.loudest, words)],
     [words.opinion, found.mos ? fill(words.opinionOf, { score: found.mos.toFixed(1) }) : null],
     [words.roundTrip, time(found.round_trip)],
     [words.jitter, time(found.jitter)],
