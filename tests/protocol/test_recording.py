@@ -5,6 +5,7 @@ What is written is read back by others: libopus takes packets apart, FFmpeg read
 
 import io
 from itertools import pairwise
+from typing import NamedTuple
 
 import av
 import cffi  # type: ignore[import-untyped]
@@ -28,7 +29,7 @@ from offhook.protocol.recording import (
 )
 from offhook.protocol.recording.ogg import MAX_SEGMENTS, checksum
 from offhook.protocol.recording.packets import LONGEST, SILENCE, UNIT, write
-from offhook.protocol.recording.tracks import MOST_LATE, SLOT
+from offhook.protocol.recording.tracks import MOST_LATE, PATIENCE, SLOT
 
 #: Configuration and channels of a packet: all of them.
 KINDS = st.integers(0, 63).map(lambda kind: kind << 2)
@@ -173,8 +174,8 @@ def slots_of(rows: list[bytes], side: Side) -> dict[int, int]:
     for slot, row in enumerate(rows):
         # The first stream tells its length in its second byte.
         caller, agent = row[:1] + row[2 : 2 + row[1]], row[2 + row[1] :]
-        packet = parse((caller, agent)[side])
-        if packet != parse(SILENCE):
+        if (data := (caller, agent)[side]) != SILENCE:
+            packet = parse(data)
             found[int.from_bytes(packet.frames[0], "big")] = slot
     return found
 
@@ -229,5 +230,104 @@ def test_what_comes_after_its_slot_was_written_is_counted() -> None:
     tracks.put(Side.CALLER, 0.0, 0, [marked(1)])
     assert len(list(tracks.take(0.1))) == 5
     tracks.put(Side.CALLER, 0.11, UNIT, [marked(2), marked(3), marked(4), marked(5), marked(6)])
-    assert (tracks.late, slots_of(list(tracks.take(0.2)), Side.CALLER)) == (4, {6: 0})
+    assert (tracks.lost, slots_of(list(tracks.take(0.2)), Side.CALLER)) == (4, {6: 0})
     assert MOST_LATE * SLOT == 3.0
+
+
+class Trouble(NamedTuple):
+    """What happens to a sender, or on its way, from unit ``begin`` on; ``amount`` in seconds."""
+
+    kind: str
+    begin: int
+    amount: float
+
+
+class Recorded(NamedTuple):
+    """Slot of each unit that is on the recording, and how many were counted as lost."""
+
+    slots: dict[int, int]
+    lost: int
+
+
+#: Units that a sender sends in these tests, how much is held back, and the time between two looks at what has come.
+SENT, HELD_BACK, LOOK_EVERY = 1000, 0.4, 0.5
+
+
+def record(troubles: list[Trouble], delays: list[float], *, drift: float = 0.0, phase: float = 0.0) -> Recorded:
+    """Units of a sender on their way into a recording that is taken as the product does.
+
+    Each is late by one of ``delays`` beside. ``drift``: how much slower the sender's clock is than ours.
+    """
+    came, shift = list[tuple[float, int]](), 0.0
+    for number in range(SENT):
+        shift += sum(one.amount for one in troubles if one.kind == "pause" and one.begin == number)
+        at = number * SLOT * (1 + drift) + shift + delays[number % len(delays)]
+        at += sum(one.amount for one in troubles if one.kind == "step" and number >= one.begin)
+        stalls = [one for one in troubles if one.kind == "stall" and one.begin <= number]
+        came.append((max([at, *(one.begin * SLOT + shift + one.amount for one in stalls)]), number))
+    tracks, rows, look = Tracks(), list[bytes](), phase + LOOK_EVERY
+    for at, number in sorted(came):
+        while look <= at:
+            rows += tracks.take(look - HELD_BACK)
+            look += LOOK_EVERY
+        tracks.put(Side.CALLER, at, (2**32 - 50_000 + number * UNIT) % 2**32, [marked(number)])
+    rows += tracks.take(look + 1)
+    return Recorded(slots_of(rows, Side.CALLER), tracks.lost)
+
+
+TROUBLES = st.lists(
+    st.builds(
+        Trouble,
+        st.sampled_from(["pause", "step", "stall"]),
+        st.integers(100, SENT - 100),
+        st.floats(0, 2.5).map(lambda seconds: round(seconds, 2)),
+    ),
+    max_size=3,
+)
+DELAYS = st.lists(st.floats(0, 0.1), min_size=1, max_size=20)
+
+
+@given(TROUBLES, DELAYS, st.sampled_from([-0.01, -0.001, 0.0, 0.001, 0.01]), st.floats(0, 0.5))
+def test_of_whatever_comes_nothing_is_doubled_or_in_another_order_and_what_is_missing_is_counted(
+    troubles: list[Trouble], delays: list[float], drift: float, phase: float
+) -> None:
+    slots, lost = record(troubles, delays, drift=drift, phase=phase)
+    assert len(slots) + lost == SENT
+    assert [number for number, _ in sorted(slots.items(), key=lambda one: one[1])] == sorted(slots)
+    assert len(set(slots.values())) == len(slots)
+
+
+@given(st.sampled_from(["pause", "step"]), st.floats(0, 5), DELAYS, st.floats(0, 0.5))
+def test_who_comes_later_for_good_loses_half_a_second_at_most(
+    kind: str, seconds: float, delays: list[float], phase: float
+) -> None:
+    """A sender that stood still and goes on with the next timestamp, or a new route that takes longer."""
+    slots, lost = record([Trouble(kind, 500, seconds)], delays, phase=phase)
+    # While it has not been late for long enough; and what is on its way, overtaken, before and after.
+    assert lost <= PATIENCE + 2 * max(delays) / SLOT + 2
+    assert len(slots) == SENT - lost
+
+
+@given(st.sampled_from([0.001, 0.01, 0.03]), DELAYS, st.floats(0, 0.5))
+def test_of_a_clock_that_is_slow_nothing_is_lost(drift: float, delays: list[float], phase: float) -> None:
+    slots, lost = record([], delays, drift=drift, phase=phase)
+    # What came late by chance before it was seen that all do: at most what one second holds.
+    assert lost <= 50
+    assert slots[SENT - 1] >= SENT * (1 + drift) - 1 / SLOT
+
+
+@given(st.sampled_from([0.001, 0.01, 0.03]), DELAYS, st.floats(0, 0.5))
+def test_of_a_clock_that_is_fast_only_what_there_is_no_time_for_is_left_out(
+    drift: float, delays: list[float], phase: float
+) -> None:
+    """It is left out in pieces of 20 ms, not a whole word at once."""
+    slots, lost = record([], delays, drift=-drift, phase=phase)
+    assert lost <= SENT * drift + max(delays) / SLOT + 2
+    assert all(later - earlier <= 3 for earlier, later in pairwise(sorted(slots)))
+
+
+@given(st.floats(0, 2.9), st.floats(0, 0.5))
+def test_of_a_burst_after_a_stall_only_what_is_too_late_is_missing(seconds: float, phase: float) -> None:
+    slots, lost = record([Trouble("stall", 500, seconds)], [0.0], phase=phase)
+    assert lost <= max(0.0, seconds - HELD_BACK) / SLOT + 1
+    assert {slots[number] - number for number in slots} == {0}

@@ -249,12 +249,25 @@ async def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path, m
 
 
 async def test_a_disk_that_stands_still_costs_bounded_memory_and_is_told(tmp_path: Path) -> None:
-    made = FileRecorder(tmp_path)
-    async with made.open_recording("a-call", consent="") as recording:
-        for number in range(MAX_WAITING + 7):
-            recording.sent(number * 960, b"\xf8\xff\xfe")
-        saved = await recording.finish()
+    recording, clock = silent_recording(tmp_path)
+    for number in range(MAX_WAITING + 7):
+        clock.now += 0.02
+        recording.sent(number * 960, b"\xf8\xff\xfe")
+    saved = await recording.finish()
     assert saved.failure == "The disk was too slow: 7 packets of 20 ms were lost."
+
+
+@pytest.mark.parametrize(("late", "failure"), [(20, ""), (50, "2.0 s of sound are not on it")])
+async def test_a_recording_that_lacks_more_than_a_little_says_so(tmp_path: Path, late: int, failure: str) -> None:
+    recording, clock = silent_recording(tmp_path)
+    feed(recording, 100, clock=clock)
+    # A stall of both sides; what was held back comes when its place is written.
+    clock.now += 2.9
+    recording.write()
+    feed(recording, late, begin=100)
+    clock.now += 0.5
+    saved = await recording.finish()
+    assert saved.failure.startswith(failure) if failure else not saved.failure
 
 
 async def test_what_a_caller_sends_that_is_no_opus_is_left_out(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ WRITE_EVERY = 0.5
 HOLD_BACK = 0.4
 #: Packets of one call that may wait for the disk (half a minute of both sides); then they are lost, and counted.
 MAX_WAITING = 3000
+#: Units of 20 ms without a place on the recording (a second of sound) from which on it says so.
+MOST_LEFT_OUT = 50
 #: Samples that an encoder looks ahead, which is how much of the beginning is not to be played (RFC 7845 4.2).
 PRE_SKIP = 312
 RATE = 48_000
@@ -177,9 +179,14 @@ class FileRecording:
         self._size += len(data)
 
     def _trouble(self) -> str:
-        if self._failure or not self._lost:
+        if self._failure:
             return self._failure
-        return f"The disk was too slow: {self._lost} packets of 20 ms were lost."
+        parts = []
+        if self._lost:
+            parts.append(f"The disk was too slow: {self._lost} packets of 20 ms were lost.")
+        if self._tracks.lost > MOST_LEFT_OUT:
+            parts.append(f"{self._tracks.lost / 50:.1f} s of sound are not on it: they came too late or too fast.")
+        return " ".join(parts)
 
 
 class FileRecorder:
