@@ -13,12 +13,14 @@ from offhook.protocol.jitter.concealing import MAX_CONCEALED
 from offhook.protocol.jitter.even import MOST_WAITING
 from offhook.protocol.jitter.prompt import MAX_FILLED, PATIENCE
 from offhook.protocol.jitter.waiting import MAX_WAITING
-from offhook.protocol.opus_packet import LONGEST_TICKS, may_hold_redundancy, ticks_of
+from offhook.protocol.opus_packet import LONGEST_TICKS, redundant_ticks, ticks_of
 from offhook.protocol.rtp import CLOCK, TICKS
 
 FRAME = 0.02
 #: TOC bytes of 20 ms: SILK wideband (may hold redundancy), and CELT (holds none).
 SILK, CELT = 0x48, 0xF8
+#: First byte of a SILK frame that holds redundancy (RFC 6716 4.2.3).
+REDUNDANT = 0x40
 
 
 class Sent(NamedTuple):
@@ -31,11 +33,11 @@ class Sent(NamedTuple):
 
 
 def packet(number: int, toc: int = SILK) -> bytes:
-    return bytes([toc]) + number.to_bytes(4, "big")
+    return bytes([toc, REDUNDANT]) + number.to_bytes(4, "big")
 
 
 def number_of(payload: bytes) -> int:
-    return int.from_bytes(payload[1:5], "big")
+    return int.from_bytes(payload[2:6], "big")
 
 
 class Path(NamedTuple):
@@ -163,7 +165,7 @@ def check_invention(played: list[Played]) -> None:
             case Decode() | Quiet():
                 made_up = 0
             case Recover(following=following):
-                assert may_hold_redundancy(following)
+                assert redundant_ticks(following)
 
 
 # ── to a person ───────────────────────────────────────────────────────────────────────────────────────────────────

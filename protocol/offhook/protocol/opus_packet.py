@@ -1,5 +1,6 @@
 """What an Opus packet tells without being decoded (RFC 6716 3.1)."""
 
+from offhook.protocol.recording.packets import BadPacket, parse
 from offhook.protocol.rtp import TICKS
 
 #: The longest packet holds 120 ms (RFC 6716 3.2.5).
@@ -33,6 +34,26 @@ def ticks_of(packet: bytes) -> int:
     return ticks if 0 < ticks <= LONGEST_TICKS else TICKS
 
 
-def may_hold_redundancy(packet: bytes) -> bool:
-    """Whether the frame before this packet may be recovered from it: not in CELT-only mode (RFC 6716 2.1.7)."""
-    return len(packet) > QUIET_BYTES and packet[0] >> 3 < 16
+def redundant_ticks(packet: bytes) -> int:
+    """How much of the time before this packet can be recovered from it, ticks; 0 where it holds no redundancy.
+
+    A packet whose encoder was told of losses may hold the frame before it once more, coarser (LBRR, RFC 6716 2.1.7).
+    Only what its first frame holds can be had (``opus_decode`` with ``decode_fec``). The frame begins with a bit for
+    each piece of 20 ms that tells of speech (VAD) and one that tells of redundancy, for each channel (RFC 6716 4.2.3,
+    4.2.4); these can be read from its first byte as they are. In CELT-only mode there is none.
+    """
+    if len(packet) <= QUIET_BYTES or packet[0] >= 0x80:
+        return 0
+    try:
+        first = parse(packet).frames[0]
+    except BadPacket:
+        return 0
+    if not first:
+        return 0
+    ticks = _TICKS[packet[0]]
+    pieces = max(1, ticks // TICKS)
+    flags = 1 << (7 - pieces)
+    if packet[0] & 4:
+        # Stereo: the middle, then the sides.
+        flags |= 1 << (6 - 2 * pieces)
+    return ticks if first[0] & flags else 0

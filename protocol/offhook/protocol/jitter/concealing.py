@@ -2,7 +2,7 @@
 
 from offhook.protocol.jitter.decisions import Conceal, Quiet, Recover
 from offhook.protocol.jitter.waiting import Packet, Waiting
-from offhook.protocol.opus_packet import may_hold_redundancy
+from offhook.protocol.opus_packet import redundant_ticks
 from offhook.protocol.rtp import CLOCK, TICKS
 
 #: The most that is made up in a row, ticks (100 ms); what goes on longer would be invented.
@@ -27,16 +27,17 @@ class Concealing:
         waiting, counts = self._waiting, self._waiting.counts
         assert waiting.end is not None and packet.payload is not None
         left = packet.timestamp - waiting.end
-        kept = packet.ticks if may_hold_redundancy(packet.payload) else 0
-        if left <= kept or left - kept < PIECE:
+        if left - packet.ticks < PIECE:
             ticks, start = max(PIECE, left // PIECE * PIECE), waiting.end
             self.move_on(packet, packet.timestamp)
             self._in_a_row += ticks
-            if kept:
-                counts.recovered += ticks
+            # A frame is recovered whole or not at all; the decoder makes up what else the lost packet had.
+            if 0 < (kept := redundant_ticks(packet.payload)) <= left:
+                counts.recovered += kept
+                counts.concealed += max(0, ticks - kept)
                 return Recover(start, ticks, packet.payload)
             return self._made_up(ticks, start)
-        ticks, start = min(TICKS, (left - kept) // PIECE * PIECE), waiting.end
+        ticks, start = min(TICKS, (left - packet.ticks) // PIECE * PIECE), waiting.end
         self.move_on(packet, start + ticks)
         self._in_a_row += ticks
         return self._made_up(ticks, start)
