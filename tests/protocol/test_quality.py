@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offhook.protocol.quality import BEST_RATING, Quality, add, opinion, rate, rating
+from offhook.protocol.jitter import Prompt
+from offhook.protocol.quality import BEST_RATING, Quality, add, missing, opinion, rate, rating
+from offhook.protocol.reception import Reception
+from offhook.protocol.rtp import CLOCK, TICKS
 
 
 @pytest.mark.parametrize(
@@ -57,6 +60,52 @@ def test_a_call_is_rated_by_what_was_made_up() -> None:
     assert recovered.mos is not None and made_up.mos is not None
     assert recovered.mos > made_up.mos
     assert passed_on.mos == made_up.mos
+
+
+def heard_by_a_machine(sent: list[int], *, lost: set[int], redundant: bool) -> Quality:
+    """The quality of a call whose caller sends packets for these pieces of 20 ms, of which some are lost."""
+    buffer, reception = Prompt(), Reception()
+    payload = b"\x48\x40\x00\x00" if redundant else b"\x48\x00\x00\x00"
+    for sequence, number in enumerate(sent):
+        if number in lost:
+            continue
+        buffer.put(sequence % 2**16, number * TICKS, payload, number / 50)
+        reception.count(sequence % 2**16, number * TICKS, number / 50)
+        while buffer.take(number / 50) is not None:
+            pass
+    counts = buffer.counts
+    return rate(
+        Quality(
+            received=reception.expected - reception.lost,
+            lost=reception.lost,
+            heard=counts.decoded / CLOCK,
+            recovered=counts.recovered / CLOCK,
+            concealed=counts.concealed / CLOCK,
+        )
+    )
+
+
+@pytest.mark.parametrize(("outage", "worst", "best"), [(5.0, 1.0, 2.0), (1.0, 3.0, 3.6), (0.1, 4.2, 4.4)])
+def test_an_outage_in_every_ten_seconds_is_not_taken_for_silence(outage: float, worst: float, best: float) -> None:
+    away = {number for number in range(3000) if number % 500 >= 500 - outage * 50}
+    quality = heard_by_a_machine(list(range(3001)), lost=away, redundant=True)
+    assert quality.mos is not None and worst <= quality.mos <= best
+    # The last 20 ms of each can be recovered.
+    assert missing(quality) == pytest.approx((outage - 0.02) / 10, rel=0.02)
+
+
+def test_a_caller_who_keeps_quiet_half_of_the_time_is_heard_as_well_as_one_who_does_not() -> None:
+    talking = [number for number in range(3000) if number % 500 < 250]
+    quality = heard_by_a_machine(talking, lost=set(), redundant=False)
+    assert quality.mos == heard_by_a_machine(list(range(3000)), lost=set(), redundant=False).mos
+    assert missing(quality) == 0
+
+
+def test_single_losses_that_are_recovered_cost_nothing() -> None:
+    lost = set(range(5, 3000, 10))
+    recovered = heard_by_a_machine(list(range(3000)), lost=lost, redundant=True)
+    made_up = heard_by_a_machine(list(range(3000)), lost=lost, redundant=False)
+    assert missing(recovered) < 0.001 and missing(made_up) == pytest.approx(0.1, abs=0.001)
 
 
 def test_two_connections_of_one_call_are_added() -> None:

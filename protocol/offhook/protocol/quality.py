@@ -72,11 +72,23 @@ def rate(quality: Quality) -> Quality:
     """``quality`` with the opinion it deserves."""
     if quality.received == 0:
         return quality
-    made = quality.heard + quality.recovered + quality.concealed
-    # Where nothing is decoded, somebody else has to make up for what is lost.
-    missing = quality.concealed / made if made > 0 else quality.loss
     one_way = (quality.round_trip or 0.0) / 2 + quality.jitter + quality.delay + CODEC_DELAY
-    return msgspec.structs.replace(quality, mos=round(opinion(rating(one_way, missing)), 2))
+    return msgspec.structs.replace(quality, mos=round(opinion(rating(one_way, missing(quality))), 2))
+
+
+def missing(quality: Quality) -> float:
+    """The part of the caller's audio that nobody heard as it was sent, 0 to 1: what G.107 calls packet loss, Ppl.
+
+    Of audio that is decoded it is what was made up (lost, or too late), or, if that is more, the part of the packets
+    that was lost less what was recovered: after 100 ms nothing is made up any more, and a long outage is not even
+    filled, so that it stands among the packets only. Silence that the caller left out (DTX) has no packets and counts
+    for neither.
+    """
+    made = quality.heard + quality.recovered + quality.concealed
+    if made <= 0:
+        # Nothing is decoded here: somebody else has to make up for what is lost.
+        return quality.loss
+    return max(quality.concealed / made, quality.loss - quality.recovered / made)
 
 
 def rating(one_way: float, loss: float) -> float:
