@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aioice import stun
-from aiortc.rtp import RtcpPacket
 from hostile_datagrams import check, strangers
 
 from offhook.protocol.candidates import check_candidate
@@ -29,6 +28,7 @@ from offhook.protocol.recording import (
     parse,
     units,
 )
+from offhook.protocol.rtcp import read_reports
 from offhook.protocol.rtp import level_of, read_packet
 from offhook.protocol.sdp import MAX_CANDIDATES, MAX_MEDIA, check_offer
 from offhook.protocol.stun import check_integrity, read_stun
@@ -62,18 +62,15 @@ def rtp(data: bytes) -> None:
     reports = Reports(1)
     reports.count(ssrc, sequence, timestamp)
     reports.count(ssrc, (sequence + len(data)) % 2**16, timestamp)
-    assert RtcpPacket.parse(reports.write(1, 2**33, 2**33))
+    assert read_reports(reports.write(1, 2**33, 2**33))
 
 
 def rtcp(data: bytes) -> None:
     """A decrypted RTCP packet."""
-    try:
-        packets = RtcpPacket.parse(data)
-    except ValueError:
-        return
     reports = Reports(1)
-    for packet in packets:
-        reports.note(packet)
+    for report in read_reports(data) or ():
+        reports.note(report)
+    assert read_reports(reports.write(1, 2, 3))
 
 
 def stun_message(data: bytes) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from functools import partial
 
 import anyio
-from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket
 
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import Tap
 from offhook.protocol.jitter import Counts, sum_of
 from offhook.protocol.quality import Quality
+from offhook.protocol.rtcp import Report
 from offhook.protocol.rtp import RtpPacket, level_of
 from offhook.protocol.sdp import Offer
 from offhook.protocol.speech import EAR_RATE
@@ -123,13 +123,12 @@ class CallAudio:
         elif sound is not None and self._sends:
             self._speaking.relay(source, marker, sequence, timestamp, sound)
 
-    def rtcp(self, packet: AnyRtcpPacket) -> None:
+    def rtcp(self, report: Report) -> None:
         """A report of the caller."""
-        self._reports.note(packet)
-        if isinstance(packet, RtcpSrPacket | RtcpRrPacket):
-            for report in packet.reports:
-                if report.ssrc == self._ssrc:
-                    self._speaking.expect_loss(report.fraction_lost / 256)
+        self._reports.note(report)
+        for block in report.blocks:
+            if block.source == self._ssrc:
+                self._speaking.expect_loss(block.fraction / 256)
 
     @property
     def quality(self) -> Quality:

@@ -7,13 +7,13 @@ from functools import partial
 
 import anyio
 from aiortc.rtcdtlstransport import RTCCertificate
-from aiortc.rtp import AnyRtcpPacket
 
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import PeerClosed, PeerConnected, PeerDigit, PeerEvent, PeerFailed, PeerLost, Tap
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate
 from offhook.protocol.quality import Quality
+from offhook.protocol.rtcp import Report
 from offhook.protocol.rtp import RtpPacket
 from offhook.protocol.sdp import MAX_CANDIDATES, Offer, check_answer, check_candidate, check_offer
 from offhook.services.media.answer import write_answer
@@ -211,9 +211,9 @@ class AiortcPeer:
         if self._audio is not None:
             self._audio.rtp(packet)
 
-    def _rtcp(self, packet: AnyRtcpPacket) -> None:
+    def _rtcp(self, report: Report) -> None:
         if self._audio is not None:
-            self._audio.rtcp(packet)
+            self._audio.rtcp(report)
 
     def _press(self, digit: str) -> None:
         # A caller can send any number of digits; they must not crowd out what ends the call.

@@ -2,23 +2,14 @@
 
 import time
 
-from aiortc.clock import current_ntp_time
-from aiortc.rtp import (
-    AnyRtcpPacket,
-    RtcpReceiverInfo,
-    RtcpRrPacket,
-    RtcpSdesPacket,
-    RtcpSenderInfo,
-    RtcpSourceInfo,
-    RtcpSrPacket,
-)
-
 from offhook.protocol.jitter import Counts
 from offhook.protocol.quality import Quality, rate
 from offhook.protocol.reception import Reception
+from offhook.protocol.rtcp import Block, Report, Sender, middle, ntp_time, write_reports
 from offhook.protocol.rtp import CLOCK
 
-CNAME = (1, b"offhook")
+#: The name of our source.
+CNAME = "offhook"
 #: A way there and back that takes longer is a mistake of the caller's arithmetic, seconds.
 MAX_ROUND_TRIP = 10.0
 
@@ -53,26 +44,18 @@ class Reports:
         if level is not None and (self._loudest is None or level > self._loudest):
             self._loudest = level
 
-    def note(self, packet: AnyRtcpPacket) -> None:
+    def note(self, report: Report) -> None:
         """A report of the caller."""
-        if isinstance(packet, RtcpSrPacket | RtcpRrPacket):
-            for report in packet.reports:
-                if report.ssrc == self._ssrc:
-                    self._note_reception(report)
-        if isinstance(packet, RtcpSrPacket) and packet.ssrc == self._caller:
-            self._last_report = (packet.sender_info.ntp_timestamp >> 16 & 0xFFFFFFFF, time.monotonic())
+        for block in report.blocks:
+            if block.source == self._ssrc:
+                self._note_reception(block)
+        if report.sender is not None and report.source == self._caller:
+            self._last_report = (middle(report.sender.ntp), time.monotonic())
 
     def write(self, timestamp: int, packets: int, octets: int) -> bytes:
         """The compound packet; ``timestamp`` is the RTP time of now, the others count what was sent."""
-        sender = RtcpSenderInfo(
-            ntp_timestamp=current_ntp_time(),
-            rtp_timestamp=timestamp,
-            packet_count=packets % 2**32,
-            octet_count=octets % 2**32,
-        )
-        report = RtcpSrPacket(ssrc=self._ssrc, sender_info=sender, reports=self._reception())
-        names = RtcpSdesPacket(chunks=[RtcpSourceInfo(ssrc=self._ssrc, items=[CNAME])])
-        return bytes(report) + bytes(names)
+        sender = Sender(ntp_time(time.time()), timestamp, packets, octets)
+        return write_reports(self._ssrc, sender, self._reception(), CNAME)
 
     def quality(self, counts: Counts, *, delay: float, sent: int) -> Quality:
         """How the audio has fared: ``counts`` and ``delay`` of the jitter buffer, packets ``sent``."""
@@ -95,27 +78,26 @@ class Reports:
             )
         )
 
-    def _note_reception(self, report: RtcpReceiverInfo) -> None:
-        self._lost_there, self._jitter_there = report.packets_lost, report.jitter / CLOCK
-        if report.lsr:
+    def _note_reception(self, block: Block) -> None:
+        self._lost_there, self._jitter_there = block.lost, block.jitter / CLOCK
+        if block.last_report:
             # RFC 3550 6.4.1: now, less when our report was sent, less how long it lay there; in units of 1/65536 s.
-            away = ((current_ntp_time() >> 16) - report.lsr - report.dlsr) % 2**32 / 65536
+            away = (middle(ntp_time(time.time())) - block.last_report - block.delay) % 2**32 / 65536
             if away < MAX_ROUND_TRIP:
                 self._round_trip = away
 
-    def _reception(self) -> list[RtcpReceiverInfo]:
+    def _reception(self) -> list[Block]:
         if self._caller is None:
             return []
-        middle, came = self._last_report
-        # Each field is bounded by its width: the caller chooses its timestamps and sequence numbers.
+        last_report, came = self._last_report
         return [
-            RtcpReceiverInfo(
-                ssrc=self._caller,
-                fraction_lost=min(int(256 * self._stream.report_loss()), 255),
-                packets_lost=max(-(2**23), min(self._stream.lost, 2**23 - 1)),
-                highest_sequence=self._stream.highest % 2**32,
-                jitter=min(int(self._stream.jitter), 2**32 - 1),
-                lsr=middle,
-                dlsr=min(int((time.monotonic() - came) * 65536), 2**32 - 1) if middle else 0,
+            Block(
+                source=self._caller,
+                fraction=int(256 * self._stream.report_loss()),
+                lost=self._stream.lost,
+                highest=self._stream.highest,
+                jitter=int(self._stream.jitter),
+                last_report=last_report,
+                delay=int((time.monotonic() - came) * 65536) if last_report else 0,
             )
         ]

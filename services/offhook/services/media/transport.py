@@ -16,19 +16,19 @@ from typing import cast
 import anyio
 from aiortc.rtcdtlstransport import RTCCertificate, RTCDtlsFingerprint, RTCDtlsParameters, RTCDtlsTransport
 from aiortc.rtcicetransport import RTCIceTransport
-from aiortc.rtp import AnyRtcpPacket, RtcpPacket
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Session
 
 from offhook.protocol.errors import OffhookError, Reason
+from offhook.protocol.rtcp import Report, read_reports
 from offhook.protocol.rtp import RtpPacket, is_rtcp, read_packet
 from offhook.protocol.sdp import Candidate, Offer
 from offhook.services.media.guard import Drop
 from offhook.services.media.ice import GuardedConnection, Reach, candidate_line
 
-#: What a media packet is given to: an RTP packet; an RTCP packet.
+#: What a media packet is given to: an RTP packet; a report of RTCP.
 OnRtp = Callable[[RtpPacket], None]
-OnRtcp = Callable[[AnyRtcpPacket], None]
+OnRtcp = Callable[[Report], None]
 
 
 class PathFailed(OffhookError):
@@ -203,9 +203,8 @@ class Path:
             self._on_rtp(read)
 
     def _rtcp(self, packet: bytes) -> None:
-        try:
-            reports = RtcpPacket.parse(packet)
-        except ValueError:
+        reports = read_reports(packet)
+        if reports is None:
             self._ice.guard.count(Drop.RTCP_MALFORMED)
             return
         for report in reports:
