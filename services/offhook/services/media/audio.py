@@ -106,8 +106,8 @@ class CallAudio:
         if source != self._caller:
             self._caller = source
             self._stop_hearing()
-        self._reports.count(source, sequence, timestamp)
         sound = payload if kind == self._offer.opus else None
+        self._reports.count(source, sequence, None if sound is None else timestamp)
         if sound is None:
             self._key(timestamp, payload)
         elif extension and self._offer.level is not None:

@@ -31,8 +31,8 @@ class Reports:
         self._last_report = (0, 0.0)
         self._loudest: int | None = None
 
-    def count(self, source: int, sequence: int, timestamp: int) -> None:
-        """A media packet of the caller: its SSRC and numbers."""
+    def count(self, source: int, sequence: int, timestamp: int | None) -> None:
+        """A media packet of the caller: its SSRC and numbers; see ``Reception``."""
         if source != self._caller:
             self._lost_before += self._stream.lost
             self._received_before += self._stream.expected - self._stream.lost
