@@ -149,6 +149,18 @@ def test_who_takes_over_is_heard_and_who_leaves_is_not() -> None:
         assert (followers(boss), followers(agent)) == ([visitor], [])
 
 
+def test_of_a_mix_that_is_over_nothing_is_heard() -> None:
+    room = Room()
+    with room.join(Part.VISITOR), room.join(Part.AGENT) as agent:
+        with room.join(Part.WHISPERER) as boss:
+            boss.say(tone(VOICES[Part.WHISPERER], 0.02, MOUTH_RATE))
+            room.tick()
+            room.tick()
+            assert agent.take() is not None
+        # One of the two frames still waited when the third party left.
+        assert agent.take() is None
+
+
 def test_nothing_grows_in_a_room_where_nobody_takes() -> None:
     room = Room()
     with ExitStack() as stack:

@@ -82,10 +82,14 @@ class Line:
         """20 ms for the party to hear."""
         self._to_hear.append(frame)
 
-    def forget(self) -> None:
+    def forget_said(self) -> None:
         """Nobody hears the party mixed any more: it is not decoded, and what waited is dropped."""
         self._hearing = None
         self._said.clear()
+
+    def forget_mix(self) -> None:
+        """The party hears no mix any more: what waited of it would sound between the packets that come now."""
+        self._to_hear.clear()
 
 
 class Room:
@@ -137,7 +141,9 @@ class Room:
             line.followers = tuple(hearer for hearer in passed if plans[hearer] == (line,))
             line.is_mixed = line in mixed
             if not line.is_mixed:
-                line.forget()
+                line.forget_said()
+            if line not in self._mixes:
+                line.forget_mix()
 
 
 @asynccontextmanager
