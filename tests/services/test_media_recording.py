@@ -7,12 +7,14 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
 import av
 import numpy as np
 import numpy.typing as npt
@@ -246,6 +248,31 @@ async def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path, m
     assert saved.failure == "The disk did not take it: No space left on device."
     assert (saved.size, (tmp_path / "a-call.ogg").stat().st_size) == (size, size)
     assert len(play(tmp_path / "a-call.ogg")[0]) == pytest.approx(RATE * 1.6, abs=RATE * 0.03)
+
+
+async def test_a_recording_that_is_left_while_it_is_written_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, writes, go_on = os.write, anyio.Event(), threading.Event()
+
+    def slow(descriptor: int, data: bytes) -> int:
+        anyio.from_thread.run_sync(writes.set)
+        assert go_on.wait(5)
+        return write(descriptor, data)
+
+    async with recorder(tmp_path) as made:
+        async with made.open_recording("a-call", consent="") as recording:
+            monkeypatch.setattr(os, "write", slow)
+            feed(recording, 50)
+            await writes.wait()
+        go_on.set()
+        monkeypatch.undo()
+        with anyio.fail_after(5):
+            while not recording.closed:
+                await anyio.sleep(0.01)
+    assert str(tmp_path / "a-call.ogg") not in {
+        os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
+    }
 
 
 async def test_a_disk_that_stands_still_costs_bounded_memory_and_is_told(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ class FileRecording:
         self._recoders = (Recoder(), Recoder())
         self._stream = OggStream(secrets.randbits(32))
         self._descriptor: int | None = None
-        self._closed = False
+        #: True once the file is closed for good.
+        self.closed = False
         #: When the first packet came, by ``clock`` and by the wall's.
         self._began: float | None = None
         self._began_at: float | None = None
@@ -111,7 +112,7 @@ class FileRecording:
 
     def write(self, *, last: bool = False) -> None:
         """Write what has had time to come; with ``last`` everything, and close the file. Then nothing more is taken."""
-        if self._closed:
+        if self.closed:
             return
         last = last or self.left
         try:
@@ -126,7 +127,7 @@ class FileRecording:
 
     def close(self) -> None:
         """Let go of the file for good."""
-        self._closed = True
+        self.closed = True
         if self._descriptor is not None:
             with suppress(OSError):
                 os.fsync(self._descriptor)
@@ -229,7 +230,8 @@ class FileRecorder:
             await anyio.sleep(WRITE_EVERY)
             if self._recordings:
                 await anyio.to_thread.run_sync(self._write_all, tuple(self._recordings), limiter=self._thread)
-                self._recordings = {recording for recording in self._recordings if not recording.left}
+                # One that was left while this went on is closed the next time.
+                self._recordings = {recording for recording in self._recordings if not recording.closed}
 
     @staticmethod
     def _write_all(recordings: tuple[FileRecording, ...]) -> None:
