@@ -59,4 +59,8 @@ def strangers(user: str) -> dict[str, tuple[bytes, Drop]]:
         "STUN with an attribute too long": (with_attribute(check(ours), 0x0025, b"", claims=900), Drop.STUN_MALFORMED),
         "STUN with a demand": (with_attribute(check(ours), 0x7FFF, b"demand!!"), Drop.STUN_UNKNOWN_DEMAND),
         "STUN answer": (error_answer(487), Drop.STUN_UNASKED),
+        "STUN answer with our name": (
+            with_attribute(error_answer(487), 0x8022, ours.encode() + b"\0" * (-len(ours) % 4)),
+            Drop.STUN_UNASKED,
+        ),
     }

@@ -150,7 +150,8 @@ class Guard:
         if data[0] >= 4:
             return Drop.NO_PROTOCOL
         # Before anything is taken apart: a check for us has our name in it, an answer the number of a question.
-        if data[8:20] not in awaited and self._user not in data and not self._is_asked(data[8:20]):
+        asked = data[8:20] in awaited or self._is_asked(data[8:20]) is not None
+        if not asked and self._user not in data:
             return Drop.STUN_WRONG_USER if data[:2] == b"\0\1" else Drop.STUN_UNASKED
         try:
             message = read_stun(data)
@@ -158,7 +159,9 @@ class Guard:
             return Drop.STUN_MALFORMED
         if message.demands_unknown:
             return Drop.STUN_UNKNOWN_DEMAND
-        return self._check(data, message, source) if message.kind is Kind.REQUEST else self._answer(data, message)
+        if message.kind is Kind.REQUEST:
+            return self._check(data, message, source)
+        return self._answer(data, message) if asked else Drop.STUN_UNASKED
 
     def _check(self, data: bytes, message: Stun, source: tuple[str, int]) -> Drop | None:
         """A check of the caller's (RFC 8445 7.3)."""
