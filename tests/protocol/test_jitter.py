@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from offhook.protocol.jitter import Conceal, Decision, Decode, Even, Prompt, Quiet, Recover, loudest_to_drop
 from offhook.protocol.jitter.concealing import MAX_CONCEALED
 from offhook.protocol.jitter.even import MOST_WAITING
-from offhook.protocol.jitter.prompt import MAX_FILLED, PATIENCE
+from offhook.protocol.jitter.network import MOST
+from offhook.protocol.jitter.prompt import FOLLOWED, MAX_FILLED, PATIENCE
 from offhook.protocol.jitter.waiting import MAX_WAITING
 from offhook.protocol.opus_packet import LONGEST_TICKS, redundant_ticks, ticks_of
 from offhook.protocol.rtp import CLOCK, TICKS
@@ -423,6 +424,30 @@ def test_a_machine_waits_for_packets_as_long_as_they_are_out_of_order() -> None:
             pass
     buffer.put(1501, 1501 * TICKS, packet(1501), 1501 * FRAME)
     assert buffer.take(1501 * FRAME) == Recover(1500 * TICKS, TICKS, packet(1501))
+
+
+@given(PATHS, st.sets(st.integers(0, 249), max_size=20))
+def test_nothing_waits_longer_than_the_bound_whatever_comes_after(path: Path, keys: set[int]) -> None:
+    """Who asks again when it is due hears each packet within it, though the caller keeps quiet or is away."""
+    buffer, came, waited = Prompt(), dict[int, float](), list[float]()
+
+    def take(now: float) -> None:
+        while (decision := buffer.take(now)) is not None:
+            if isinstance(decision, Decode):
+                waited.append(now - came[number_of(decision.payload)])
+        assert buffer.due is None or now < buffer.due <= now + MOST + FOLLOWED
+
+    for sent in path.packets():
+        while buffer.due is not None and buffer.due <= sent.arrival:
+            take(buffer.due)
+        number = number_of(sent.payload)
+        came.setdefault(number, sent.arrival)
+        buffer.put(sent.sequence, sent.timestamp, None if number in keys else sent.payload, sent.arrival)
+        take(sent.arrival)
+    while buffer.due is not None:
+        take(buffer.due)
+    assert len(buffer) == 0
+    assert max(waited, default=0.0) <= MOST + FOLLOWED + 1e-9
 
 
 def test_a_long_loss_is_made_up_for_a_moment_and_then_quiet() -> None:

@@ -102,6 +102,11 @@ class Waiting:
         """The first packet that is there; it stays."""
         return self._packets[min(self._packets)] if self._packets else None
 
+    @property
+    def oldest(self) -> float | None:
+        """When that came which waits longest; None: nothing waits."""
+        return min((packet.arrival for packet in self._packets.values()), default=None)
+
     def skip_to(self, packet: Packet) -> None:
         """Give up those missing before ``packet``."""
         assert self.next is not None

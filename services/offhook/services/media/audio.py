@@ -1,7 +1,6 @@
 """The audio of one call, between RTP packets on one side and an ``AudioLink`` on the other."""
 
 import random
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -148,6 +147,7 @@ class CallAudio:
                 group.start_soon(partial(self._ticker.run, self._report, wait=REPORT_EVERY))
         finally:
             self._leave_line()
+            self._stop_hearing()
             self._is_up = False
 
     def _take_line(self) -> None:
@@ -169,11 +169,12 @@ class CallAudio:
     def _hear(self, link: AudioLink, sequence: int, timestamp: int, payload: bytes | None) -> None:
         if self._hearing is None:
             self._hearing = Hearing(open_decoder(EAR_RATE), link.hear)
-        self._hearing.put(sequence, timestamp, payload, time.monotonic())
+        self._hearing.put(sequence, timestamp, payload)
 
     def _stop_hearing(self) -> None:
         if self._hearing is not None:
             self._heard = sum_of(self._heard, self._hearing.counts)
+            self._hearing.close()
             self._hearing = None
 
     def _key(self, timestamp: int, payload: bytes) -> None:

@@ -4,9 +4,12 @@
 (docs/decisions/0010-one-buffer-two-paces.md).
 """
 
+import asyncio
 import math
+import time
 from array import array
 from collections.abc import Callable
+from typing import Protocol
 
 from offhook.protocol.jitter import Conceal, Counts, Decision, Decode, Even, Prompt, Quiet, Recover, loudest_to_drop
 from offhook.protocol.rtp import CLOCK
@@ -15,11 +18,37 @@ from offhook.services.media.opus import Decoder
 _FULL_SCALE = 32_768.0
 
 
-class Hearing:
-    """The caller's packets, in; 20 ms frames (s16le mono at the decoder's rate), out through ``deliver``, at once."""
+class Timer(Protocol):
+    """What rings later, unless it is cancelled first."""
 
-    def __init__(self, decoder: Decoder, deliver: Callable[[bytes], None]) -> None:
+    def cancel(self) -> None:
+        """Do not ring."""
+
+
+def call_later(delay: float, ring: Callable[[], None]) -> Timer:
+    """Have the running loop call ``ring`` in ``delay`` seconds."""
+    return asyncio.get_running_loop().call_later(delay, ring)
+
+
+class Hearing:
+    """The caller's packets, in; 20 ms frames (s16le mono at the decoder's rate), out through ``deliver``, at once.
+
+    Behind a gap packets wait a moment, and need not be followed by others: one timer sees to those. ``close`` ends it.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        deliver: Callable[[bytes], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        call_later: Callable[[float, Callable[[], None]], Timer] = call_later,
+    ) -> None:
+        """``clock`` gives seconds, ``call_later`` sets a timer by the same clock."""
         self._decoder = decoder
+        self._clock = clock
+        self._call_later = call_later
+        self._timer: Timer | None = None
         self._frame = decoder.rate // 50 * 2
         self._deliver = deliver
         self._buffer = Prompt()
@@ -35,11 +64,20 @@ class Hearing:
         """How long the packet that was heard last had waited, seconds."""
         return self._buffer.delay
 
-    def put(self, sequence: int, timestamp: int, payload: bytes | None, now: float) -> None:
+    def put(self, sequence: int, timestamp: int, payload: bytes | None) -> None:
         """One packet; None for the payload of one that holds no audio (a digit). Never raises, whatever it holds."""
-        buffer = self._buffer
-        buffer.put(sequence, timestamp, payload, now)
-        while (decision := buffer.take(now)) is not None:
+        now = self._clock()
+        self._buffer.put(sequence, timestamp, payload, now)
+        self._play(now)
+
+    def close(self) -> None:
+        """Hear nothing more, of what waits neither."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _play(self, now: float) -> None:
+        while (decision := self._buffer.take(now)) is not None:
             pcm = perform(decision, self._decoder)
             if len(pcm) == self._frame and not self._pcm:
                 self._deliver(pcm)
@@ -48,6 +86,16 @@ class Hearing:
             while len(self._pcm) >= self._frame:
                 self._deliver(bytes(self._pcm[: self._frame]))
                 del self._pcm[: self._frame]
+        due = self._buffer.due
+        if due is None:
+            self.close()
+        elif self._timer is None:
+            # One that is set rings soon enough, and sets the next.
+            self._timer = self._call_later(due - now, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._play(self._clock())
 
 
 class EvenHearing:
