@@ -6,8 +6,9 @@ from collections.abc import Iterable
 import pytest
 from usage import figures_at
 
+from offhook.protocol.distribution import Qualities
 from offhook.protocol.quality import Quality
-from offhook.services.metrics import Figure, call_figures, media_figures
+from offhook.services.metrics import Figure, call_figures, media_figures, quality_figures
 from offhook.services.metrics.serving import open_metrics
 from offhook.services.settings import ROLES, Address, BadSetup, metrics_of
 
@@ -38,6 +39,29 @@ def test_media_is_told_in_counters() -> None:
     assert figures["offhook_media_packets_expected_total", ""] == 107
     assert figures["offhook_media_audio_seconds_total", "concealed"] == 0.04
     assert figures["offhook_media_datagrams_dropped_total", "not_ours"] == 5
+
+
+def test_how_calls_fare_is_told_in_histograms() -> None:
+    qualities = Qualities()
+    for jitter, mos in ((0.002, 4.4), (0.03, 3.2), (1.0, 1.5)):
+        qualities = qualities.note(Quality(received=1, jitter=jitter, round_trip=0.02, delay=0.01, mos=mos))
+    with open_metrics(Address("127.0.0.1", 0), lambda: quality_figures(qualities)) as port:
+        figures = figures_at(port)
+    jitter_at = {bound: figures["offhook_media_jitter_seconds_bucket", bound] for bound in ("0.001", "0.0025", "0.04")}
+    assert jitter_at == {"0.001": 0, "0.0025": 1, "0.04": 2}
+    assert figures["offhook_media_jitter_seconds_bucket", "+Inf"] == 3
+    assert figures["offhook_media_jitter_seconds_count", ""] == 3
+    assert figures["offhook_media_jitter_seconds_sum", ""] == pytest.approx(1.032)
+    assert figures["offhook_media_round_trip_seconds_sum", ""] == pytest.approx(0.06)
+    assert figures["offhook_media_buffer_delay_seconds_sum", ""] == pytest.approx(0.03)
+    assert figures["offhook_media_mean_opinion_score_bucket", "3.6"] == 2
+
+
+def test_a_node_without_calls_tells_empty_histograms() -> None:
+    with open_metrics(Address("127.0.0.1", 0), lambda: quality_figures(Qualities())) as port:
+        figures = figures_at(port)
+    assert figures["offhook_media_jitter_seconds_bucket", "+Inf"] == 0
+    assert figures["offhook_media_mean_opinion_score_count", ""] == 0
 
 
 def test_a_port_that_is_taken_says_what_to_do() -> None:

@@ -13,6 +13,7 @@ from aiortc.rtcdtlstransport import RTCCertificate
 from offhook.actors.link import AudioLink
 from offhook.actors.ports import Tap
 from offhook.protocol.candidates import is_private
+from offhook.protocol.distribution import Qualities
 from offhook.protocol.quality import Quality, add
 from offhook.services.media.codec import find_codec
 from offhook.services.media.ice import Reach, offered_addresses
@@ -22,6 +23,8 @@ from offhook.services.media.ticker import Ticker
 
 #: A peer that cannot be closed in this time is left to the garbage collector, seconds.
 CLOSE_TIMEOUT = 0.8
+#: Seconds between two looks at how the audio of a connection fares.
+MEASURE_EVERY = 30.0
 #: A certificate is replaced when it would expire within this time.
 RENEW_BEFORE = datetime.timedelta(days=7)
 
@@ -50,6 +53,8 @@ class AiortcEngine:
         #: How the audio of connections that are closed had fared, and those that are open. One assignment changes
         #: both, for whoever reads them from another thread.
         self._books: tuple[Quality | None, tuple[AiortcPeer, ...]] = (None, ())
+        #: How the audio of each connection fared, looked at now and then and at its end.
+        self.qualities = Qualities()
         self._ticker = Ticker()
 
     @asynccontextmanager
@@ -91,6 +96,7 @@ class AiortcEngine:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(peer.run)
+                group.start_soon(self._measure, peer)
                 try:
                     yield peer
                 except Exception as exc:  # the body's own error must leave as it came, not wrapped in a group
@@ -101,9 +107,15 @@ class AiortcEngine:
             with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
                 await peer.close()
             past, peers = self._books
+            self.qualities = self.qualities.note(peer.quality())
             self._books = add(past, peer.quality()), tuple(other for other in peers if other is not peer)
         if failure is not None:
             raise failure
+
+    async def _measure(self, peer: AiortcPeer) -> None:
+        while True:
+            await anyio.sleep(MEASURE_EVERY)
+            self.qualities = self.qualities.note(peer.quality())
 
     def _fresh_certificate(self) -> RTCCertificate:
         if self._certificate.expires - datetime.datetime.now(datetime.UTC) < RENEW_BEFORE:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from offhook.protocol.distribution import Distribution, Qualities
 from offhook.protocol.quality import Quality
 
 
@@ -20,8 +21,17 @@ class Figure(msgspec.Struct, frozen=True):
     values: dict[str, float]
 
 
+class Histogram(msgspec.Struct, frozen=True):
+    """How one figure is distributed."""
+
+    #: Name by Prometheus' conventions, with its unit.
+    name: str
+    meaning: str
+    values: Distribution
+
+
 #: Gives the figures of now. Called from another thread: it only reads.
-Read = Callable[[], Iterable[Figure]]
+Read = Callable[[], Iterable[Figure | Histogram]]
 
 
 def call_figures(calls: int) -> list[Figure]:
@@ -43,4 +53,18 @@ def media_figures(connections: int, quality: Quality, dropped: Mapping[str, int]
                {"heard": quality.heard, "recovered": quality.recovered, "concealed": quality.concealed}),
         Figure("offhook_media_datagrams_dropped", "Datagrams that the guards of calls have dropped.", "counter", "kind",
                dict(dropped)),
+    ]  # fmt: skip
+
+
+def quality_figures(qualities: Qualities) -> list[Histogram]:
+    """Of a voice node: how the audio of its calls fares, a look each half minute of a call and one at its end."""
+    return [
+        Histogram("offhook_media_jitter_seconds", "How unevenly packets of callers come (RFC 3550 6.4.1).",
+                  qualities.jitter),
+        Histogram("offhook_media_round_trip_seconds", "From the node to callers and back, as their reports tell it.",
+                  qualities.round_trip),
+        Histogram("offhook_media_buffer_delay_seconds", "How long packets of callers waited for those before them.",
+                  qualities.delay),
+        Histogram("offhook_media_mean_opinion_score", "Estimate of what listeners think of callers' audio, 1 to 4.5 "
+                  "(G.107).", qualities.opinion),
     ]  # fmt: skip

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from offhook.services.metrics.figures import Read
+from offhook.services.metrics.figures import Histogram, Read
 from offhook.services.settings import Address, BadSetup
 
 
@@ -19,12 +20,24 @@ class _Figures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for figure in self._read():
+            if isinstance(figure, Histogram):
+                yield _histogram(figure)
+                continue
             family = GaugeMetricFamily if figure.kind == "gauge" else CounterMetricFamily
             labels = [figure.label] if figure.label else []
             metric = family(figure.name, figure.meaning, labels=labels)
             for value, number in figure.values.items():
                 metric.add_metric([value] if figure.label else [], number)
             yield metric
+
+
+def _histogram(figure: Histogram) -> Metric:
+    bounds = [*map(str, figure.values.bounds), "+Inf"]
+    # Prometheus counts in each bucket what lies in those before it, too.
+    counts = accumulate(figure.values.counts or (0,) * len(bounds))
+    return HistogramMetricFamily(
+        figure.name, figure.meaning, buckets=list(zip(bounds, counts, strict=True)), sum_value=figure.values.total
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 
 from offhook.services.bus import open_bus
-from offhook.services.metrics import media_figures
+from offhook.services.metrics import media_figures, quality_figures
 from offhook.services.recordings import open_bucket
 from offhook.services.roles.adapters import WallClock
 from offhook.services.roles.process import LAST_CALLS, LAST_WORD, explain, open_agents, serve, start
@@ -57,7 +57,10 @@ async def _carry_calls(settings: Settings) -> None:
         await start(tasks, node.run)
         await serve(
             settings,
-            lambda: media_figures(engine.connections, engine.quality, engine.dropped),
+            lambda: [
+                *media_figures(engine.connections, engine.quality, engine.dropped),
+                *quality_figures(engine.qualities),
+            ],
             {"datagrams dropped": engine.dropped},
         )
         with anyio.move_on_after(LAST_CALLS):
