@@ -37,6 +37,7 @@ from offhook.services.media.guard import (
     Guard,
 )
 from offhook.services.media.ice import GuardedConnection, Reach
+from offhook.services.media.transport import MAX_STREAMS
 
 USER, PASSWORD = "abcd", "p" * 22
 FRIEND = ("192.0.2.1", 5000)
@@ -357,6 +358,48 @@ async def test_an_odd_caller_is_put_up_with() -> None:
             while engine.dropped[Drop.RTP_MALFORMED] < len(unreadable) or not engine.dropped[Drop.RTCP_MALFORMED]:
                 await asyncio.sleep(0.01)
         await caller.wait_heard(len(caller.heard) + 50)
+
+
+def payload_type(answer: str) -> int:
+    """Of Opus."""
+    return int(next(line for line in answer.split("\r\n") if line.endswith(" opus/48000/2")).split()[0][9:])
+
+
+@pytest.mark.anyio
+async def test_what_was_not_agreed_is_dropped_and_counted() -> None:
+    async with ringing() as (engine, caller, peer, answer, _):
+        await caller.accept(answer)
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerConnected()
+        for number in range(5):
+            await caller.send_packet(bytes([0x80, payload_type(answer) ^ 1, 0, number]) + bytes(4) + b"odd1" + b"sound")
+        await wait_dropped(engine, 5)
+        assert engine.dropped == {Drop.RTP_UNKNOWN_TYPE: 5}
+
+
+@pytest.mark.anyio
+async def test_a_caller_with_many_sources_costs_no_more_than_one_with_a_few() -> None:
+    async with ringing() as (engine, caller, peer, answer, _):
+        await caller.accept(answer)
+        async with asyncio.timeout(10):
+            assert await peer.next_event() == PeerConnected()
+        async with asyncio.timeout(10):
+            while not (quality := peer.quality()) or not quality.received:
+                await asyncio.sleep(0.01)
+        for number in range(500):
+            source = number.to_bytes(4, "big")
+            await caller.send_packet(bytes([0x80, payload_type(answer), 0, 7]) + bytes(4) + source + b"\xf8\xff\xfe")
+            await caller.send_packet(b"\x80\xc9\0\1" + source)
+            # So that the other end comes to read.
+            await asyncio.sleep(0)
+        # The caller's own source is one of those that are taken.
+        await wait_dropped(engine, 1000 - (MAX_STREAMS - 1) * 2)
+        assert engine.dropped[Drop.TOO_MANY_STREAMS] == engine.dropped.total()
+        assert len(peer._path._streams) == MAX_STREAMS
+        # And it is heard as before.
+        received = peer.quality().received
+        await caller.wait_heard(len(caller.heard) + 50)
+        assert peer.quality().received > received
 
 
 @pytest.mark.anyio

@@ -97,11 +97,14 @@ class CallAudio:
         self._keypad.press(keys)
         return True
 
-    def rtp(self, packet: RtpPacket) -> None:
-        """A packet of the caller. One stream at a time: another SSRC begins anew (RFC 3550 8.2)."""
+    def rtp(self, packet: RtpPacket) -> bool:
+        """A packet of the caller; False: of a payload type that was not agreed, and not looked at.
+
+        One stream at a time: another SSRC begins anew (RFC 3550 8.2).
+        """
         kind, marker, sequence, timestamp, source, payload, extension = packet
         if kind not in (self._offer.opus, self._offer.digits):
-            return
+            return False
         if source != self._caller:
             self._caller = source
             self._stop_hearing()
@@ -111,16 +114,9 @@ class CallAudio:
             self._key(timestamp, payload)
         elif extension and self._offer.level is not None:
             self._reports.hear(level_of(extension, self._offer.level))
-        if self._hold is not None:
-            return
-        if self._tap is not None and sound is not None:
-            self._tap.heard(timestamp, sound)
-        if isinstance(self._link, Line):
-            self._link.packet(source, marker, sequence, timestamp, sound)
-        elif self._link is not None:
-            self._hear(self._link, sequence, timestamp, sound)
-        elif sound is not None and self._sends:
-            self._speaking.relay(source, marker, sequence, timestamp, sound)
+        if self._hold is None:
+            self._pass_on(source, marker, sequence, timestamp, sound)
+        return True
 
     def rtcp(self, report: Report) -> None:
         """A report of the caller."""
@@ -165,6 +161,16 @@ class CallAudio:
         self._send(self._reports.write(speaking.timestamp(frame), speaking.packets, speaking.octets))
         # Spread, so that reports of many calls do not come at once (RFC 3550 6.2).
         return random.randrange(REPORT_EVERY // 2, REPORT_EVERY * 3 // 2)  # noqa: S311
+
+    def _pass_on(self, source: int, marker: bool, sequence: int, timestamp: int, sound: bytes | None) -> None:
+        if self._tap is not None and sound is not None:
+            self._tap.heard(timestamp, sound)
+        if isinstance(self._link, Line):
+            self._link.packet(source, marker, sequence, timestamp, sound)
+        elif self._link is not None:
+            self._hear(self._link, sequence, timestamp, sound)
+        elif sound is not None and self._sends:
+            self._speaking.relay(source, marker, sequence, timestamp, sound)
 
     def _hear(self, link: AudioLink, sequence: int, timestamp: int, payload: bytes | None) -> None:
         if self._hearing is None:

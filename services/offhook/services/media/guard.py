@@ -66,6 +66,10 @@ class Drop(StrEnum):
     SRTP_REFUSED = "srtp_refused"
     #: Authentic, but no RTP (RFC 3550 5.1).
     RTP_MALFORMED = "rtp_malformed"
+    #: Authentic RTP with a payload type that was not agreed.
+    RTP_UNKNOWN_TYPE = "rtp_unknown_type"
+    #: RTP or RTCP of one source (SSRC) more than a caller can have.
+    TOO_MANY_STREAMS = "too_many_streams"
     #: Authentic, but no RTCP (RFC 3550 6.1).
     RTCP_MALFORMED = "rtcp_malformed"
     #: A library has stumbled over it.

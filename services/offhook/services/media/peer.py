@@ -207,9 +207,8 @@ class AiortcPeer:
             return candidate.sdp_mid == offer.mid
         return candidate.sdp_m_line_index in (None, offer.audio)
 
-    def _rtp(self, packet: RtpPacket) -> None:
-        if self._audio is not None:
-            self._audio.rtp(packet)
+    def _rtp(self, packet: RtpPacket) -> bool:
+        return self._audio is None or self._audio.rtp(packet)
 
     def _rtcp(self, report: Report) -> None:
         if self._audio is not None:

@@ -26,8 +26,12 @@ from offhook.protocol.sdp import Candidate, Offer
 from offhook.services.media.guard import Drop
 from offhook.services.media.ice import GuardedConnection, Reach, candidate_line
 
-#: What a media packet is given to: an RTP packet; a report of RTCP.
-OnRtp = Callable[[RtpPacket], None]
+#: Sources (SSRC) of packets that one caller may have. It has one; a track that is exchanged, or a collision (RFC 3550
+#: 8.2), makes another. Each costs memory until the path is closed: what keeps replays out never forgets one.
+MAX_STREAMS = 8
+
+#: What a media packet is given to: an RTP packet, and False when its payload type is none that was agreed; a report.
+OnRtp = Callable[[RtpPacket], bool]
 OnRtcp = Callable[[Report], None]
 
 
@@ -69,6 +73,8 @@ class Path:
         #: What decrypts, and what encrypts; none before DTLS is up.
         self._inbound: Session | None = None
         self._outbound: Session | None = None
+        #: Sources that have proved to be the caller's.
+        self._streams: set[bytes] = set()
         self._closed = anyio.Event()
         self._bug: Exception | None = None
         self._dtls.on("statechange", self._state_changed)
@@ -178,13 +184,19 @@ class Path:
         srtp = self._inbound
         if srtp is None:
             return
+        control = is_rtcp(data)
+        # Both begin with a header in the clear that names the source (RFC 3711 3.1, 3.4).
+        stream = data[4:8] if control else data[8:12]
+        if stream not in self._streams and len(self._streams) >= MAX_STREAMS:
+            self._ice.guard.count(Drop.TOO_MANY_STREAMS)
+            return
         try:
-            control = is_rtcp(data)
             packet = srtp.unprotect_rtcp(data) if control else srtp.unprotect(data)
         except (SrtpError, ValueError):
             # Forged, damaged or replayed; or longer than a packet can be.
             self._ice.guard.count(Drop.SRTP_REFUSED)
             return
+        self._streams.add(stream)
         self._ice.guard.hear()
         try:
             if control:
@@ -199,8 +211,8 @@ class Path:
         read = read_packet(packet)
         if read is None:
             self._ice.guard.count(Drop.RTP_MALFORMED)
-        else:
-            self._on_rtp(read)
+        elif not self._on_rtp(read):
+            self._ice.guard.count(Drop.RTP_UNKNOWN_TYPE)
 
     def _rtcp(self, packet: bytes) -> None:
         reports = read_reports(packet)
