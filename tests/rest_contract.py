@@ -9,6 +9,7 @@ tests as NATS. Rates are lifted: a 429 would only hide what is behind it.
 import subprocess
 import sys
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,13 @@ import anyio
 import anyio.to_thread
 
 import offhook.web
+from offhook.actors.operator import give_order
+from offhook.actors.session import SessionActor
+from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry
 from offhook.protocol.call import events as ev
 from offhook.protocol.keys import NewKey
+from offhook.protocol.messages import encode
 from offhook.protocol.widgets import WidgetFields
 from offhook.services.agents import ServedAgents
 from offhook.services.api import Parts, Rates, serve_api
@@ -53,11 +58,14 @@ async def main(options: tuple[str, ...]) -> int:
         place = data / "offhook.db"
         store, keys, replies = open_store(place), open_keys(place), open_replies(place)
         offered = ev.Offered(agent="front-desk", version="1", workspace=workspace.id, sdp="v=0", mode="traditional")
+        stored, bus = open_stored_agents(place), SimulatedBus().client("api")
+        last = 0
         for seq, event in enumerate((offered, *RECORDED), 1):
-            store.project(LogEntry(call=CALL, seq=seq, at=float(seq), owner=1, event=event))
+            entry = LogEntry(call=CALL, seq=seq, at=time.time(), owner=1, event=event)
+            store.project(entry)
+            last = await bus.append(subjects.log(CALL), encode(entry), last=last)
         (data / "recordings").mkdir()
         (data / "recordings" / "a.ogg").write_bytes(bytes(1000))
-        stored, bus = open_stored_agents(place), SimulatedBus().client("api")
         widgets = open_widgets(place)
         stored.create(workspace.id, AGENT)
         stored.publish(workspace.id, "front-desk")
@@ -67,6 +75,7 @@ async def main(options: tuple[str, ...]) -> int:
         parts = Parts(
             store=store,
             read_log=bus.read_log,
+            give_order=lambda call, order, source: give_order(bus, call, order, source=source),
             webhooks=store.webhooks,
             check_webhook_url=partial(check_webhook_url, allowed=()),
             keys=lambda: keys,
@@ -94,6 +103,8 @@ async def main(options: tuple[str, ...]) -> int:
         rows = (f'"path.{name}" = "{value}"' for name, value in path_ids.items())
         known.write_text("\n".join([CONFIG.read_text("utf-8"), "[parameters]", *rows]), "utf-8")
         async with anyio.create_task_group() as tasks:
+            # Somebody to take orders.
+            tasks.start_soon(SessionActor(CALL, bus=bus, clock=WallClock(), owner=2).run)
             port = await tasks.start(partial(serve_api, "127.0.0.1", 0, parts))
             codes = []
             for config, which in (

@@ -10,7 +10,9 @@ from typing import Any
 import anyio
 import httpx2
 
+from offhook.actors.operator import Order
 from offhook.actors.ports import AgentNotFound, Profile, Stored
+from offhook.protocol.call import CallState
 from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.keys import Key, KeyKind, KeyNotFound, MadeKey, NewKey
 from offhook.protocol.speech import Voice
@@ -155,6 +157,11 @@ async def no_log(subject: str) -> list[Stored]:
     return []
 
 
+async def no_orders(call: str, order: Order, source: str) -> CallState:
+    """For servers that give no orders."""
+    raise NotImplementedError
+
+
 async def nothing_changed() -> None:
     """Nobody serves what is stored."""
 
@@ -164,6 +171,7 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
     invited = Invited()
     given: dict[str, Any] = {
         "read_log": no_log,
+        "give_order": no_orders,
         "keys": FixedKeys,
         "answers": no_answers,
         "agents": no_agents,

@@ -1,5 +1,7 @@
 """An operator holds, resumes and ends a call from the command line: covers H1 (hold, resume, end), W5 (on hold)."""
 
+import re
+
 import anyio.to_thread
 import numpy as np
 import pytest
@@ -7,18 +9,19 @@ from gateway_client import GatewayClient, open_client
 from webrtc_caller import RATE
 from wire_stage import Speak, Stage
 
+from offhook.actors.operator import Order
 from offhook.protocol.errors import OffhookError
 from offhook.services.cli.operating_calls import order_call
 
 pytestmark = pytest.mark.anyio
 
 
-async def order(stage: Stage, call: str, order: str) -> str:
+async def order(stage: Stage, call: str, order: Order) -> str:
     """What the command does, without a process of its own."""
     return await order_call(stage.folder / "data", None, call, order)
 
 
-async def refusal(stage: Stage, call: str, order: str) -> str:
+async def refusal(stage: Stage, call: str, order: Order) -> str:
     """The sentence with which an order is refused."""
     with pytest.raises(OffhookError) as caught:
         await order_call(stage.folder / "data", None, call, order)
@@ -77,3 +80,26 @@ async def test_a_caller_is_put_on_hold_and_taken_off_it_and_the_call_is_ended(st
     assert states == ["connecting", "ringing", "answered", "held", "answered", "ending", "ended"]
     assert "has ended" in await refusal(stage, call, "hold")
     assert "There is no call" in await refusal(stage, "no-such-call", "end")
+
+
+async def test_a_call_is_ordered_from_another_machine(stage: Stage) -> None:
+    """With nothing but the address of the server and a secret key."""
+    arguments = ("--kind", "secret", "--name", "operator", "--scope", "calls:write", "--scope", "calls:read")
+    key = await anyio.to_thread.run_sync(stage.run, "keys", "create", *arguments)
+    there = ("--server", stage.url, "--key", re.findall(r"sk_live_\w+", key)[0])
+
+    async def order_there(order: str, call: str) -> str:
+        return await anyio.to_thread.run_sync(stage.run, "calls", *there, order, call)
+
+    async with open_client(stage.signaling) as client:
+        call = await client.call(stage.new_token("patient"), events=True)
+        await client.hears("yes?")
+        assert "is on hold" in await order_there("hold", call[:8])
+        await client.wait_event("held")
+        assert "goes on" in await order_there("resume", call)
+        await client.wait_event("resumed")
+        with pytest.raises(AssertionError, match="is not on hold"):
+            await order_there("resume", call)
+        assert "was ended" in await order_there("end", call)
+        assert (await client.wait_event("ended"))["reason"] == "operator_hangup"
+    assert (await stage.ended(call))["reason"] == "operator_hangup"

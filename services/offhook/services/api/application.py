@@ -14,6 +14,7 @@ from offhook.services.api.access import Access, Rates, Threads
 from offhook.services.api.agents import AgentsResource, AgentStore
 from offhook.services.api.call_events import CallEvents, ReadLog
 from offhook.services.api.call_export import CallArchive, CallExport
+from offhook.services.api.call_orders import CallOrders, GiveOrder
 from offhook.services.api.call_tokens import CallTokens, CallTokensResource, IceServers
 from offhook.services.api.calls import CallHistory, Calls
 from offhook.services.api.console import ConsoleCodes, ConsoleDoor
@@ -45,6 +46,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     store: CallStore
     #: Reads the log of a call.
     read_log: ReadLog
+    #: Gives an order to a call that goes on.
+    give_order: GiveOrder
     webhooks: Callable[[], WebhookKeeper]
     #: Checks where the URL of a webhook leads.
     check_webhook_url: CheckUrl
@@ -95,6 +98,7 @@ class Application:
             *Calls(parts.store, in_thread).routes(),
             *recordings.routes(),
             *CallEvents(parts.store, parts.read_log, in_thread).routes(),
+            *CallOrders(parts.store, parts.give_order, in_thread).routes(),
             *CallExport(parts.store, parts.now, in_thread).routes(),
             *WebhooksResource(parts.webhooks, parts.check_webhook_url, parts.now, in_thread).routes(),
             *CallTokensResource(parts.tokens, parts.keys, ice_servers, path, in_thread).routes(),

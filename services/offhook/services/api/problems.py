@@ -8,6 +8,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
+from offhook.actors.operator import OrderNotTaken, OrderRefused
 from offhook.actors.ports import AgentNotFound, BusAway, VariantNotFound
 from offhook.protocol.agent import DocumentError
 from offhook.protocol.agent.history import AgentMoved, AgentNotStored, AgentTaken, NothingBefore, VersionNotStored
@@ -104,6 +105,10 @@ def _problem(error: Exception) -> Problem | None:
             return Problem(422, Reason.INVALID_FIELD.value, str(error), pointer=f"/{field}")
         case CallLives():
             return Problem(409, "call_lives", str(error))
+        case OrderRefused(code=code):
+            return Problem(409, code, str(error))
+        case OrderNotTaken():
+            return Problem(503, "order_not_taken", str(error))
         case WebhookNotFound():
             return Problem(404, "webhook_not_found", str(error))
         case WebhookUnfit(field=field):

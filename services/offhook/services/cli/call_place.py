@@ -15,6 +15,7 @@ from offhook.services.cli.where import Where
 from offhook.services.settings import recordings_folder
 
 if TYPE_CHECKING:
+    from offhook.actors.operator import Order
     from offhook.services.store import Store
 
 #: Calls read from the store at a time.
@@ -170,6 +171,10 @@ class RemoteCalls:
     def erase(self, call: str) -> Erased:
         """Erase the call with this whole id. Raises ``OffhookError``."""
         return msgspec.convert(self._server.ask("DELETE", one(_CALLS, call)), Erased)
+
+    def order(self, call: str, order: "Order") -> None:
+        """Give an order to the call with this whole id. Raises ``OffhookError``."""
+        self._server.ask("POST", f"{one(_CALLS, call)}/{order}")
 
     def sound(self, call: str) -> AbstractContextManager[Iterator[bytes]]:
         """The recording of the call with this whole id, piece by piece. Raises ``OffhookError``."""

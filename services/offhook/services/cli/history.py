@@ -3,12 +3,16 @@
 import time
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
 from offhook.services.cli.filtering import Wanted, filter_options
 from offhook.services.cli.options import nats_option, recordings_options
-from offhook.services.cli.where import Where, is_said, own_folder, own_place, place_options, refuse_folder_options
+from offhook.services.cli.where import Where, is_said, own_place, place_options, refuse_folder_options
+
+if TYPE_CHECKING:
+    from offhook.actors.operator import Order
 
 
 @click.group(invoke_without_command=True)
@@ -35,8 +39,8 @@ def calls(
 
     offhook calls show 1b4e28ba-2fa1-11d2-883f-0016d3cca427
 
-    On a server work this list, show, export, recording and erase. The others work beside a data folder only: where
-    OFFHOOK_SERVER names a server they do nothing, unless --data names the folder.
+    On a server work this list, show, export, recording, erase, hold, resume and end. The others work beside a data
+    folder only: where OFFHOOK_SERVER names a server they do nothing, unless --data names the folder.
     """
     where = ctx.obj = Where(data, store, server, key, said=is_said("server"))
     if ctx.invoked_subcommand is None:
@@ -47,17 +51,21 @@ def calls(
             click.echo(list_calls(place, limit=limit, wanted=wanted(time.time()), as_json=as_json))
 
 
-def _give_order(order: str, where: Where, call: str, nats: str | None) -> None:
+def _give_order(order: "Order", where: Where, call: str, nats: str | None) -> None:
     import anyio
 
-    from offhook.services.cli.operating_calls import order_call
+    from offhook.services.cli.operating_calls import order_call, order_there
 
+    if where.server is not None:
+        refuse_folder_options("nats")
+        click.echo(order_there(where.server, where.key, call, order))
+        return
     click.echo(anyio.run(partial(order_call, where.data, nats, call, order, store=where.store)))
 
 
 @calls.command()
 @click.argument("call", metavar="ID")
-@own_folder
+@own_place
 @nats_option
 def hold(where: Where, call: str, nats: str | None) -> None:
     """Put the caller of a call on hold: it hears hold audio, the agent hears nothing, the page shows it."""
@@ -66,7 +74,7 @@ def hold(where: Where, call: str, nats: str | None) -> None:
 
 @calls.command()
 @click.argument("call", metavar="ID")
-@own_folder
+@own_place
 @nats_option
 def resume(where: Where, call: str, nats: str | None) -> None:
     """Take the caller of a call off hold: agent and caller go on."""
@@ -75,7 +83,7 @@ def resume(where: Where, call: str, nats: str | None) -> None:
 
 @calls.command()
 @click.argument("call", metavar="ID")
-@own_folder
+@own_place
 @nats_option
 def end(where: Where, call: str, nats: str | None) -> None:
     """End a call that goes on; the caller is told, and what was said is kept."""

@@ -19,6 +19,7 @@ def run(settings: Settings) -> None:
 
 
 async def _serve_api(settings: Settings) -> None:
+    from offhook.actors.operator import give_order
     from offhook.protocol.ice import ice_servers
     from offhook.services.api import Parts, serve_api
     from offhook.services.gateway import SIGNALING_PATH
@@ -57,6 +58,7 @@ async def _serve_api(settings: Settings) -> None:
             parts = Parts(
                 store=history,
                 read_log=bus.read_log,
+                give_order=lambda call, order, source: give_order(bus, call, order, source=source),
                 webhooks=history.webhooks,
                 check_webhook_url=check_url,
                 keys=keys,
