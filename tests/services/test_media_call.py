@@ -23,6 +23,7 @@ from offhook.protocol.messages import AddCandidate
 from offhook.protocol.speech import EAR_FRAME, EAR_RATE, MOUTH_RATE
 from offhook.protocol.telephone_event import Digits
 from offhook.services.media import AiortcEngine
+from offhook.services.media import engine as engine_module
 from offhook.services.media import peer as peer_module
 
 pytestmark = pytest.mark.anyio
@@ -409,3 +410,22 @@ async def test_a_call_knows_how_its_audio_fared(engine: AiortcEngine) -> None:
         peer.hold()
         held = peer.quality()
         assert held is not None and held.heard >= before
+
+
+async def test_how_a_call_fares_is_noted_now_and_then_and_at_its_end(
+    engine: AiortcEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "MEASURE_EVERY", 0.05)
+
+    def noted() -> int:
+        return sum(engine.qualities.jitter.counts)
+
+    async with call(engine, AudioLink()):
+        async with asyncio.timeout(10):
+            while noted() < 2:
+                await asyncio.sleep(0.01)
+        monkeypatch.setattr(engine_module, "MEASURE_EVERY", 3600.0)
+        # The sleep that has begun may still end.
+        await asyncio.sleep(0.1)
+        during = noted()
+    assert noted() == during + 1
