@@ -25,6 +25,8 @@ _SAMPLES: dict[type[ev.Event], Callable[[Call], CallEvent]] = {
     ev.OfferAnswered: lambda _: ev.OfferAnswered(sdp="v=0 reply"),
     ev.MediaFailed: lambda _: ev.MediaFailed(reason="media_failed", message="The audio broke."),
     ev.AgentFailed: lambda _: ev.AgentFailed(reason="agent_failed", message="The agent broke."),
+    ev.VoiceLost: lambda call: ev.VoiceLost(node=call.node or "voice-1"),
+    ev.MindKept: lambda _: ev.MindKept(mind='{"node":"ask_day"}', unheard=True),
     ev.Said: lambda call: ev.Said(role="agent", text="hello", line=call.lines + 1, began=1.0, ended=2.0),
     ev.FloorPassed: lambda _: ev.FloorPassed(floor="speaking"),
     ev.InfoSent: lambda _: ev.InfoSent(name="mood", data='"happy"'),

@@ -36,6 +36,7 @@ def test_a_noise_in_the_moment_in_which_a_line_ends_leaves_the_floor_to_the_call
         bus, link = SimulatedBus().client("voice-1"), AudioLink()
         agent = AgentActor(
             CALL,
+            do.OpenMedia(sdp="", agent="parrot", version="1", mode="traditional"),
             bus=bus,
             clock=SimulatedClock(),
             link=link,

@@ -9,8 +9,9 @@ import anyio.lowlevel
 import pytest
 
 from offhook.actors.flow_brain import EchoBrain, FlowBrain
-from offhook.actors.ports import Brain, ToolFailed
-from offhook.protocol.agent import load_agent
+from offhook.actors.ports import Brain, Lasting, ToolFailed
+from offhook.protocol.agent import AgentDocument, load_agent
+from offhook.protocol.call import EndReason, Memory, ToolUse
 from offhook.protocol.speech import BrainAction, Finish, Heard, Say, Tell
 
 FRONT_DESK = Path(__file__).parents[2] / "services/offhook/services/agents/front-desk.toml"
@@ -224,3 +225,128 @@ async def test_a_tool_that_fails_is_told(given: bool) -> None:
     brain = FlowBrain(SHOP, tools=tools if given else None)
     _ = [action async for action in brain.open()]
     assert await hear(brain, "order") == [Say("I am sorry, that did not work just now."), Say("Yes?")]
+
+
+# ── taken up by another brain ──────────────────────────────────────────────────────────────────────────────────────
+
+
+async def take_up(document: AgentDocument, memory: Memory) -> tuple[FlowBrain, list[BrainAction]]:
+    brain = FlowBrain(document)
+    assert isinstance(brain, Lasting)
+    return brain, [action async for action in brain.take_up(memory)]
+
+
+async def test_a_brain_without_a_state_has_nothing_to_keep() -> None:
+    assert FlowBrain(DESK).keep() == ""
+
+
+async def test_another_brain_says_what_was_not_heard_once_more_and_knows_the_answers() -> None:
+    brain = FlowBrain(DESK, variables={"visitor": "Anna"})
+    _ = [action async for action in brain.open()]
+    said = await hear(brain, "book monday")
+    other, words = await take_up(DESK, Memory(mind=brain.keep(), unheard=True))
+    assert words == said
+    assert other.hints() == brain.hints()
+    assert await hear(other, "at three") == await hear(brain, "at three")
+
+
+async def test_another_brain_asks_the_present_question_when_all_was_heard() -> None:
+    brain = FlowBrain(SHOP)
+    opening = [action async for action in brain.open()]
+    _, words = await take_up(SHOP, Memory(mind=brain.keep()))
+    assert words == opening[-1:] == [Say("Yes?")]
+    await hear(brain, "hello")
+    _, words = await take_up(SHOP, Memory(mind=brain.keep(), unheard=True))
+    assert words == [Say("Hello."), Say("Yes?")]
+
+
+async def test_what_the_page_told_last_is_kept() -> None:
+    brain = FlowBrain(DESK, variables={"visitor": "Anna"})
+    _ = [action async for action in brain.open()]
+    brain.inform("visitor", "Berta")
+    other, _ = await take_up(DESK, Memory(mind=brain.keep()))
+    assert other.state is not None and other.state.variables["visitor"] == "Berta"
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "first"),
+    [
+        ('{"number": 7}', None, Say("Ordered as 7.")),
+        (None, "closed", Say("I am sorry, that did not work just now.")),
+        (None, None, Say("I am sorry, that did not work just now.")),
+    ],
+)
+async def test_another_brain_knows_what_became_of_a_tool_and_does_not_use_it_again(
+    result: str | None, error: str | None, first: Say
+) -> None:
+    tools, kept = SlowTools(), list[str]()
+
+    class Keeping(SlowTools):
+        async def use(self, name: str, **arguments: Any) -> Any:
+            kept.append(brain.keep())
+            return await tools.use(name, **arguments)
+
+    tools.go.set()
+    brain = FlowBrain(SHOP, tools=Keeping())
+    _ = [action async for action in brain.open()]
+    await hear(brain, "order")
+    use = ToolUse(id="c:1", name="order", result=result, error=error)
+    other, words = await take_up(SHOP, Memory(mind=kept[0], unheard=True, since=(use,), uses=1))
+    assert words == [first, Say("Yes?")]
+    assert other.state is not None and other.state.node == "start"
+
+
+async def test_a_goodbye_that_was_not_heard_is_said_again_and_ends_the_call() -> None:
+    brain = FlowBrain(SHOP)
+    _ = [action async for action in brain.open()]
+    said = await hear(brain, "bye")
+    for unheard, words in ((True, said), (False, said[-1:])):
+        assert (await take_up(SHOP, Memory(mind=brain.keep(), unheard=unheard)))[1] == words
+    assert said == [Say("Goodbye."), Finish()]
+
+
+async def test_a_silence_that_has_ended_a_call_ends_it_as_silence() -> None:
+    brain = FlowBrain(SHOP)
+    for actions in (brain.open(), brain.wait(), brain.wait()):
+        said = [action async for action in actions]
+    assert said[-1] == Finish(EndReason.SILENCE)
+    assert (await take_up(SHOP, Memory(mind=brain.keep(), unheard=True)))[1] == said
+
+
+async def test_a_number_that_was_dialed_in_part_is_asked_for_anew() -> None:
+    brain = FlowBrain(PHONE)
+    _ = [action async for action in brain.open()]
+    for digit in "123":
+        await hear(brain, digit)
+    other, words = await take_up(PHONE, Memory(mind=brain.keep(), unheard=True))
+    assert words == [Say("Your number?")]
+    for digit in "55501":
+        await hear(other, digit)
+    assert await hear(other, "#") == [Say("Thank you."), Finish()]
+    assert other.state is not None and other.state.slots == {"number": "55501"}
+
+
+PHONE = load_agent(
+    """
+id = "phone"
+name = "Phone"
+
+[brain]
+kind = "flow"
+start = "start"
+
+[slots.number]
+type = "phone"
+
+[nodes.start]
+kind = "ask"
+say = "Your number?"
+slot = "number"
+next = "done"
+
+[nodes.done]
+kind = "end"
+say = "Thank you."
+""",
+    file="phone.toml",
+)

@@ -96,7 +96,7 @@ def test_a_node_that_adopts_many_calls_slowly_keeps_its_lease() -> None:
     run(body)
 
 
-def test_a_call_whose_voice_node_died_ends_and_says_so() -> None:
+def test_a_call_whose_voice_node_died_waits_for_the_caller_and_is_lost_without() -> None:
     async def body() -> None:
         bus = SimulatedBus()
         async with gateways(SlowReader(bus, "gateway-1")) as (registry,):
@@ -109,9 +109,12 @@ def test_a_call_whose_voice_node_died_ends_and_says_so() -> None:
                 await anyio.sleep(10)
                 assert (await _state(bus)).state is CallState.ANSWERED
                 tasks.cancel_scope.cancel()
-            await anyio.sleep(20)
+            await anyio.sleep(10)
             call = await _state(bus)
-            assert (call.state, call.reason, call.failure) == (CallState.ENDED, EndReason.FAILED, "media_failed")
+            assert (call.state, call.left, call.node) == (CallState.RECONNECTING, CallState.ANSWERED, None)
+            await anyio.sleep(35)
+            call = await _state(bus)
+            assert (call.state, call.reason, call.failure) == (CallState.ENDED, EndReason.LOST, None)
 
     run(body)
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PAUSE = 8.0
 QUESTION = "what are your opening hours"
 HOURS = "nine to five"
+GREETING = "this is the front desk"
 #: Notes when the page was left, and when it was in the call again; milliseconds since the epoch.
 STOPWATCH = """
   addEventListener("pagehide", () => sessionStorage.setItem("left", Date.now()));
@@ -141,6 +142,26 @@ def test_a_killed_gateway_is_not_the_end_of_its_calls(own_product: "Product", mi
     record = own_product.record(call)
     assert "reconnecting" not in _changes(record)
     _expect_whole(record, shown)
+    assert own_product.run("calls", "--json").count(f'"{call}"') == 1
+
+
+def test_a_killed_voice_node_is_not_the_end_of_its_calls(own_product: "Product", microphone: Path) -> None:
+    with _calling(own_product, microphone) as page:
+        call = page.evaluate("offhookCall.sessionId")
+        page.wait_for_timeout(1000)
+        killed = time.monotonic()
+        os.kill(own_product.processes()["voice"], signal.SIGKILL)
+        _wait_until(page, lambda: _state(page) == "reconnecting")
+        noticed = time.monotonic() - killed
+        _wait_until(page, lambda: _state(page) == "answered")
+        back = time.monotonic() - killed
+        print(f"\nvoice node killed: the page noticed after {noticed:.2f} s, and had audio again after {back:.2f} s")
+        _wait_until(page, lambda: _answers(page) == 2)
+        assert _hang_up(page) == call
+        shown = page.locator(".said").all_inner_texts()
+    record = own_product.record(call)
+    _expect_whole(record, shown)
+    assert sum(GREETING in line["text"] for line in record["transcript"]) == 1
     assert own_product.run("calls", "--json").count(f'"{call}"') == 1
 
 

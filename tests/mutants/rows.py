@@ -29,8 +29,11 @@ KILLERS = (
 )
 
 
-#: Of these one at most is made, so that their order says nothing.
-ALTERNATIVES = {call.effects.SendAnswer, call.effects.SendOffer}
+#: Of each pair one at most is made, so that their order says nothing.
+ALTERNATIVES = (
+    {call.effects.SendAnswer, call.effects.SendOffer},
+    {call.effects.OpenMedia, call.effects.ReopenMedia},
+)
 
 
 class RowMutant(msgspec.Struct, frozen=True):
@@ -105,7 +108,7 @@ def _changes(row: Any, field: str, states: tuple[Any, ...]) -> Iterator[tuple[st
         name = getattr(effect, "__name__", effect)
         yield f"{name} dropped", msgspec.structs.replace(row, **{field: effects[:at] + effects[at + 1 :]})
     for at in range(len(effects) - 1):
-        if {effects[at], effects[at + 1]} == ALTERNATIVES:
+        if {effects[at], effects[at + 1]} in ALTERNATIVES:
             continue
         swapped = (*effects[:at], effects[at + 1], effects[at], *effects[at + 2 :])
         yield f"effects {at + 1} and {at + 2} swapped", msgspec.structs.replace(row, **{field: swapped})

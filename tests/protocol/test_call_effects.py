@@ -61,6 +61,50 @@ def test_media_opens_again_with_the_new_offer() -> None:
     assert effects_of(State.ANSWERED, ev.Reoffered(sdp="v=0 new")) == [do.ReopenMedia(sdp="v=0 new")]
 
 
+def test_a_call_that_lost_its_voice_node_opens_anywhere_with_the_next_offer() -> None:
+    lost, effects = step(call_in(State.ANSWERED), ev.VoiceLost(node="voice-1"), NOW)
+    assert effects == [do.HoldAgent(), do.Announce(event="reconnecting")]
+    assert (lost.node, lost.answer, lost.opening, standing(lost)) == (None, None, 2, [])
+    call, effects = step(lost, ev.Reoffered(sdp="v=0 new"), NOW)
+    (opened,) = effects
+    assert isinstance(opened, do.OpenMedia)
+    assert (opened.sdp, opened.agent, opened.version, opened.variables) == ("v=0 new", "parrot", "3", OFFERED.variables)
+    assert (opened.opening, opened.lines) == (3, 2)
+    assert standing(call) == effects
+    prepared, effects = step(call, ev.MediaPrepared(sdp="v=0 there", node="voice-2"), NOW)
+    assert (prepared.node, effects, standing(prepared)) == (
+        "voice-2", [do.SendAnswer(sdp="v=0 there")], [do.HoldAgent()],
+    )  # fmt: skip
+    assert step(prepared, ev.Reoffered(sdp="v=0 newer"), NOW)[1] == [do.ReopenMedia(sdp="v=0 newer")]
+
+
+@pytest.mark.parametrize("state", [State.ANSWERED, State.HELD, State.RECONNECTING])
+def test_a_caller_who_has_offered_before_the_loss_was_known_is_served_at_once(state: CallState) -> None:
+    asked, _ = step(call_in(state), ev.Reoffered(sdp="v=0 new"), NOW)
+    lost, effects = step(asked, ev.VoiceLost(node="voice-1"), NOW)
+    opened = effects[-2]
+    assert isinstance(opened, do.OpenMedia)
+    assert (opened.sdp, opened.opening) == ("v=0 new", 2)
+    assert standing(lost) == [opened]
+    assert isinstance(effects[-1], do.Announce)
+
+
+@pytest.mark.parametrize("state", [State.CONNECTING, State.RINGING])
+def test_a_call_that_was_not_answered_ends_with_its_voice_node(state: CallState) -> None:
+    call, effects = step(call_in(state), ev.VoiceLost(node="voice-1"), NOW)
+    assert isinstance(effects[0], do.SendError)
+    assert effects[0].reason == call.failure == "media_failed"
+
+
+def test_who_answers_an_offer_is_asked_again_with_the_number_of_the_newest() -> None:
+    lost, _ = step(call_in(State.ANSWERED), ev.VoiceLost(node="voice-1"), NOW)
+    call, openings = lost, []
+    for number in range(3):
+        call, effects = step(call, ev.Reoffered(sdp=f"v=0 {number}"), NOW)
+        openings += [effect.opening for effect in effects if isinstance(effect, do.OpenMedia)]
+    assert openings == [3, 4, 5]
+
+
 def test_every_socket_but_the_new_one_is_left() -> None:
     assert effects_of(State.ANSWERED, ev.CallerReturned(socket="two")) == [do.LeaveSocket(to="two")]
 
@@ -74,6 +118,8 @@ def test_every_socket_but_the_new_one_is_left() -> None:
         (State.HELD, ev.CallResumed, "resumed"),
         (State.ANSWERED, ev.MediaLost, "reconnecting"),
         (State.HELD, ev.MediaLost, "reconnecting"),
+        (State.ANSWERED, ev.VoiceLost, "reconnecting"),
+        (State.RECONNECTING, ev.VoiceLost, "reconnecting"),
         (State.RECONNECTING, ev.MediaConnected, "resumed"),
         (State.ANSWERED, ev.FloorPassed, "speaking"),
     ],
@@ -129,6 +175,9 @@ def test_the_agent_says_why_it_completed() -> None:
 def test_the_state_that_was_left_for_reconnecting_is_known() -> None:
     for state in (State.ANSWERED, State.HELD):
         assert step(call_in(state), ev.MediaLost(), NOW)[0].left is state
+        assert step(call_in(state), ev.VoiceLost(node="voice-1"), NOW)[0].left is state
+    gone = call_in(State.RECONNECTING, left=State.HELD)
+    assert step(gone, ev.VoiceLost(node="voice-1"), NOW)[0].left is State.HELD
 
 
 def test_a_call_that_was_never_answered_lasted_no_time() -> None:

@@ -4,6 +4,7 @@ The rules come first: they say what must hold whatever the rows are. The matrix 
 words that were written down without looking into the table; whoever changes a row changes it here too.
 """
 
+import msgspec
 import pytest
 from call_samples import ENTERED, call_in, event_for
 
@@ -17,6 +18,7 @@ from offhook.protocol.call import (
     DoubleLine,
     EndReason,
     NoEdge,
+    OtherNode,
     StaleTimer,
     deadline,
     step,
@@ -175,6 +177,18 @@ def test_stale_timers_are_refused(state: CallState) -> None:
             step(call, stale, NOW)
 
 
+@pytest.mark.parametrize("state", sorted(WITH_MEDIA))
+def test_the_loss_of_another_voice_node_changes_nothing(state: CallState) -> None:
+    for call in (call_in(state), msgspec.structs.replace(call_in(state), node=None)):
+        with pytest.raises(OtherNode):
+            step(call, ev.VoiceLost(node="voice-2"), NOW)
+
+
+def test_nobody_is_connected_while_there_is_no_voice_node() -> None:
+    with pytest.raises(OtherNode):
+        step(msgspec.structs.replace(call_in(State.RECONNECTING), node=None), ev.MediaConnected(), NOW)
+
+
 @pytest.mark.parametrize(("state", "kind"), PAIRS)
 def test_a_step_is_pure_and_an_epoch_is_one_state(state: CallState, kind: type[ev.Event]) -> None:
     call, same = call_in(state), call_in(state)
@@ -201,6 +215,7 @@ MediaConnected  .           ringing     .           .             .             
 MediaLost       .           .           ending      reconnecting  reconnecting  .             .           .
 MediaFailed     .           ending      ending      ending        ending        ending        .           .
 MediaClosed     .           .           .           .             .             .             ended       .
+VoiceLost       .           ending      ending      reconnecting  reconnecting  reconnecting  .           .
 AgentAnswered   .           .           answered    .             .             .             .           .
 AgentCompleted  .           .           .           ending        .             ending        .           .
 AgentFailed     .           ending      ending      ending        ending        ending        .           .
@@ -210,6 +225,7 @@ FloorPassed     .           .           .           answered      held          
 InfoSent        .           .           .           answered      .             .             .           .
 ToolCalled      .           .           .           answered      .             .             .           .
 ToolReturned    .           .           .           answered      held          reconnecting  ending      .
+MindKept        .           .           .           answered      held          reconnecting  .           .
 RecordingBegan  .           .           ringing     answered      held          reconnecting  ending      .
 RecordingSaved  .           .           .           answered      held          reconnecting  ending      .
 AudioMeasured   .           .           .           answered      held          reconnecting  ending      .
@@ -239,6 +255,9 @@ MediaLost       held                                   Announce
 MediaFailed     connecting ringing answered held       SendError StopAgent
 MediaFailed     reconnecting                           StopAgent
 MediaClosed     ending                                 Announce EndSignaling
+VoiceLost       connecting ringing                     SendError StopAgent
+VoiceLost       answered                               HoldAgent Announce
+VoiceLost       held reconnecting                      Announce
 AgentAnswered   ringing                                StartAgent Announce
 AgentCompleted  answered reconnecting                  StopAgent
 AgentFailed     connecting ringing answered held       SendError StopAgent
@@ -275,6 +294,7 @@ REASONS = {
     "ShutDown": "shutdown",
     "MediaLost": "lost",
     "MediaFailed": "failed",
+    "VoiceLost": "failed",
     "AgentFailed": "failed",
     "AgentCompleted": "agent_completed",
     "reconnecting MediaFailed": "lost",

@@ -32,6 +32,7 @@ class Walk:
         self.effects: list[list[CallEffect]] = []
         self.agent = "idle"
         self.media = "none"
+        self.opening = 0
         self.closed = 0
         self.told: list[str] = []
 
@@ -63,8 +64,9 @@ class Walk:
                 self.agent = "muted"
             case do.StopAgent():
                 self.agent = "stopped"
-            case do.OpenMedia():
-                assert self.media == "none"
+            case do.OpenMedia(opening=opening):
+                assert opening > self.opening
+                self.opening = opening
                 self.media = "open"
             case do.HoldMedia():
                 self.media = "held"

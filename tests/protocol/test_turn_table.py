@@ -49,8 +49,8 @@ def test_muted_leads_to_silence_from_everywhere(state: TurnState) -> None:
 
 
 @pytest.mark.parametrize("kind", tv.EVENTS)
-def test_only_opened_and_unmuted_lead_out_of_silence(kind: type[tv.TurnEvent]) -> None:
-    assert (follow(Turn(State.SILENT), kind) is not None) == (kind in {tv.Opened, tv.Unmuted})
+def test_only_opened_taken_up_and_unmuted_lead_out_of_silence(kind: type[tv.TurnEvent]) -> None:
+    assert (follow(Turn(State.SILENT), kind) is not None) == (kind in {tv.Opened, tv.TakenUp, tv.Unmuted})
 
 
 @pytest.mark.parametrize("state", sorted(TALKING))
@@ -119,6 +119,7 @@ def test_a_step_is_pure_and_an_epoch_is_one_stay_in_a_state(state: TurnState, ki
 MATRIX = """
                  silent     listening  hearing   thinking   speaking     interrupted  resuming
 Opened           thinking   .          .         .          .            .            .
+TakenUp          thinking   .          .         .          .            .            .
 Unmuted          listening  .          .         .          .            .            .
 Muted            .          silent     silent    silent     silent       silent       silent
 VoiceBegan       .          hearing    .         hearing    interrupted  interrupted  interrupted
@@ -136,6 +137,7 @@ TurnTimedOut     .          thinking   thinking  thinking   listening    thinkin
 #: What follows, by event and state; nothing where a pair is not listed.
 FOLLOWS = """
 Opened         silent              greet
+TakenUp        silent              take_up
 Muted          hearing             shut_ear
 Muted          thinking            drop_thought
 Muted          speaking resuming   cut_speech

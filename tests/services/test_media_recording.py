@@ -86,7 +86,7 @@ async def record_call(folder: Path, *, caller: bytes, agent: bytes, hold: bool =
     link = AudioLink()
     async with (
         recorder(folder) as made,
-        made.open_recording("a-call", consent="2026-11") as recording,
+        made.open_recording("a-call", part=1, consent="2026-11") as recording,
         WebRtcCaller() as phone,
         AiortcEngine("127.0.0.1").open_peer(link, echo=False, tap=recording) as peer,
     ):
@@ -112,6 +112,17 @@ async def test_both_sides_of_a_call_are_on_its_recording(tmp_path: Path) -> None
     with av.open(str(file)) as container:
         tags = container.streams.audio[0].metadata
     assert (tags["TITLE"], tags["CONSENT"]) == ("Call a-call", "2026-11")
+
+
+async def test_each_part_of_a_recording_has_a_file_of_its_own(tmp_path: Path) -> None:
+    """As when a voice node was killed and another one on the same machine takes the call up."""
+    async with recorder(tmp_path) as made:
+        for part in (1, 3):
+            async with made.open_recording("a-call", part=part, consent="") as recording:
+                recording.sent(0, b"\x08\x00")
+                saved = await recording.finish()
+                assert (saved.failure, saved.size > 0) == ("", True)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a-call.3.ogg", "a-call.ogg"]
 
 
 async def test_the_check_of_both_sides_notices_one_who_is_missing(tmp_path: Path) -> None:
@@ -163,7 +174,7 @@ sys.path.insert(0, sys.argv[2])
 from test_media_recording import feed, recorder
 
 async def main():
-    async with recorder(Path(sys.argv[1])) as made, made.open_recording("a-call", consent="") as recording:
+    async with recorder(Path(sys.argv[1])) as made, made.open_recording("a-call", part=1, consent="") as recording:
         number, began = 0, time.monotonic()
         while True:
             feed(recording, 1, begin=number)
@@ -201,7 +212,7 @@ def require_sound_until(file: Path, seconds: float) -> None:
 async def test_the_end_of_a_recording_that_stands_still_is_noticed(tmp_path: Path) -> None:
     """The check above can fail: without writes there is nothing that could be played."""
     made = FileRecorder(tmp_path)
-    async with made.open_recording("a-call", consent="") as recording:
+    async with made.open_recording("a-call", part=1, consent="") as recording:
         feed(recording, 50)
         with pytest.raises((AssertionError, OSError)):
             require_sound_until(tmp_path / "a-call.ogg", 0.5)
@@ -261,7 +272,7 @@ async def test_a_recording_that_is_left_while_it_is_written_is_closed(
         return write(descriptor, data)
 
     async with recorder(tmp_path) as made:
-        async with made.open_recording("a-call", consent="") as recording:
+        async with made.open_recording("a-call", part=1, consent="") as recording:
             monkeypatch.setattr(os, "write", slow)
             feed(recording, 50)
             await writes.wait()

@@ -235,16 +235,16 @@ def test_a_call_that_lives_is_not_erased(store: Store) -> None:
     assert store.erase("1", now=50.0, even_living=True) is not None
 
 
-def test_the_file_of_a_recording_is_named_for_the_eraser(store: Store) -> None:
+def test_each_file_of_a_recording_is_named_for_the_eraser(store: Store) -> None:
     log = log_of("1", "hello", ended=False)
     ends: list[ev.CallEvent] = [
-        ev.RecordingBegan(key="x.ogg"), ev.CallerHungUp(), ev.AgentStopped(),
-        ev.RecordingSaved(key="x.ogg", seconds=1.0, size=9), ev.MediaClosed(),
+        ev.RecordingBegan(key="x.ogg"), ev.RecordingBegan(key="x.2.ogg"), ev.CallerHungUp(), ev.AgentStopped(),
+        ev.RecordingSaved(key="x.2.ogg", seconds=1.0, size=9), ev.MediaClosed(),
     ]  # fmt: skip
     more = [LogEntry(call="1", seq=5 + number, at=9.0, owner=1, event=event) for number, event in enumerate(ends)]
     keep(store, log + more)
     assert store.erase("1", now=50.0) is not None
-    assert store.open_erasures()[0].files == ("x.ogg",)
+    assert store.open_erasures()[0].files == ("x.ogg", "x.2.ogg")
 
 
 def test_calls_are_kept_for_as_long_as_their_workspace_says(store: Store) -> None:

@@ -35,7 +35,7 @@ SUBJECTS: dict[str, Callable[[str], str]] = {
     "signaling": subjects.signaling,
     "media": subjects.media,
     "agent": subjects.agent,
-    "taken": lambda call: subjects.taken(call, "agent voice-1"),
+    "taken": lambda call: subjects.taken(call, "agent voice-1 1"),
     "open": lambda _call: subjects.OPEN_CALL,
 }
 #: A body that each subject takes.

@@ -69,7 +69,7 @@ def test_the_recording_of_a_dead_voice_node_is_still_named() -> None:
             await call.hears("parrot")
             node = next(name for name, node in world.nodes.items() if node.voice and call.id in node.voice.calls)
             world.kill(node)
-            record = await call.ended(within=30)
+            record = await call.ended(within=60)
             assert began_with(record) == Recording(key=f"{call.id}.ogg")
 
     run(scenario)

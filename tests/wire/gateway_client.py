@@ -179,6 +179,15 @@ class GatewayClient:
         await self.caller.accept(sdp)
         return sdp
 
+    async def offer_again(self) -> None:
+        """Offer a new connection for the call, as a page does that hears nothing any more; take the answer."""
+        ticket = next(frame["data"]["resumeToken"] for frame in reversed(self.frames) if frame["type"] == "answer")
+        before, self.caller = self.caller, WebRtcCaller()
+        await self.offer(ticket)
+        await self.take_answer()
+        await self.caller.wait_connected(SOON)
+        await before.close()
+
     async def hang_up(self) -> int:
         """End the call as a caller does; returns the Close code that follows."""
         await self.send("close")

@@ -58,7 +58,46 @@ on = { bye = "end" }
 kind = "end"
 say = "Goodbye."
 """
-#: The same, recorded when the caller has agreed to it.
+#: An agent that asks two questions, and needs both answers.
+CLUB = """
+id = "club"
+name = "The tennis club"
+version = "1"
+greeting = "Hello."
+
+[brain]
+kind = "flow"
+start = "ask_day"
+
+[limits]
+patience = 30
+
+[recording]
+on = true
+
+[slots.day]
+type = "day"
+
+[intents.yes]
+phrases = ["yes", "yes please"]
+
+[nodes.ask_day]
+kind = "ask"
+say = "Which day?"
+slot = "day"
+answers = ["[on] {day}"]
+next = "confirm"
+
+[nodes.confirm]
+kind = "ask"
+say = "So that is {day}?"
+on = { yes = "end" }
+
+[nodes.end]
+kind = "end"
+say = "See you on {day}."
+"""
+#: The same as the clerk, recorded when the caller has agreed to it.
 SCRIBE = (
     CLERK.replace('"clerk"', '"scribe"')
     + """
@@ -103,12 +142,13 @@ class Killed(msgspec.Struct, frozen=True):
 
 
 class Stage(Product):
-    """A running product with the agents ``clerk``, ``hasty``, ``patient`` and ``scribe``."""
+    """A running product with the agents ``clerk``, ``club``, ``hasty``, ``patient`` and ``scribe``."""
 
     def __init__(self, folder: Path) -> None:
         self.agents = folder / "agents"
         self.agents.mkdir()
         (self.agents / "clerk.toml").write_text(CLERK)
+        (self.agents / "club.toml").write_text(CLUB)
         (self.agents / "hasty.toml").write_text(HASTY)
         (self.agents / "patient.toml").write_text(PATIENT)
         (self.agents / "scribe.toml").write_text(SCRIBE)

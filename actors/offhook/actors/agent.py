@@ -15,7 +15,7 @@ from offhook.actors.ear import Ear, EarNews, VoiceHeard, WordsHeard
 from offhook.actors.inbox import Inbox
 from offhook.actors.link import AudioLink
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.mind import Mind, Thought
+from offhook.actors.mind import Mind, Thought, take_up
 from offhook.actors.minutes import Minutes
 from offhook.actors.mouth import Mouth, SpeechPlayed
 from offhook.actors.ports import Brain, Bus, Clock, Informed, Profile, Recognizer, Synthesizer, Toolbox, VoiceDetector
@@ -42,11 +42,15 @@ Letter = Envelope | EarNews | SpeechPlayed | Thought
 
 
 class AgentActor:
-    """Talks with one caller. ``think`` makes its brain; without it, it answers and stays silent (echo mode)."""
+    """Talks with one caller. ``think`` makes its brain; without it, it answers and stays silent (echo mode).
+
+    ``order`` says what has become of the conversation so far, at voice nodes that are lost.
+    """
 
     def __init__(
         self,
         call: str,
+        order: do.OpenMedia,
         *,
         bus: Bus,
         clock: Clock,
@@ -61,6 +65,7 @@ class AgentActor:
     ) -> None:
         self.call = call
         self.turn = turns.Turn()
+        self._order = order
         self._bus = bus
         self._clock = clock
         self._link = link
@@ -92,11 +97,19 @@ class AgentActor:
 
     async def run(self, inbox: Inbox) -> None:
         """Follow the orders in ``inbox`` until told to stop and everything said was reported."""
-        async with open_reporter(self._bus, self.call, f"agent {self._node}") as self._reporter:
-            self._minutes = Minutes(self._reporter, self._clock)
+        order = self._order
+        async with open_reporter(self._bus, self.call, f"agent {self._node} {order.opening}") as self._reporter:
+            self._minutes = Minutes(self._reporter, self._clock, lines=order.lines)
             async with anyio.create_task_group() as self._tasks:
                 if self._make_brain is not None:
-                    tools = CallToolbox(self.call, reporter=self._reporter, run=self._run_tool, acting=self._answered)
+                    tools = CallToolbox(
+                        self.call,
+                        reporter=self._reporter,
+                        run=self._run_tool,
+                        keep_mind=self._keep_mind,
+                        acting=self._answered,
+                        uses=order.memory.uses,
+                    )
                     self._mind = Mind(self._make_brain(tools), tell=self._mailbox.put_soon, tasks=self._tasks)
                 self._ear = Ear(
                     self._link,
@@ -182,6 +195,7 @@ class AgentActor:
             case InfoReceived(name=name, data=data):
                 if self._mind is not None and isinstance(self._mind.brain, Informed):
                     self._mind.brain.inform(name, data)
+                    self._keep_mind()
         return False
 
     def _is_repeated(self, envelope: Envelope) -> bool:
@@ -200,7 +214,8 @@ class AgentActor:
             self._take(tv.Unmuted())
         else:
             self._opened = True
-            self._take(tv.Opened())
+            memory = self._order.memory
+            self._take(tv.TakenUp() if memory.mind or memory.greeted else tv.Opened())
 
     def _mute(self) -> None:
         self._report_caller()
@@ -242,10 +257,17 @@ class AgentActor:
                 self._finish = reason
             case None if self.turn.state is TurnState.THINKING:
                 self._answered()
+                self._keep_mind()
                 self._take(tv.ReplyWasEmpty())
                 self._complete()
             case None:
+                self._keep_mind(unheard=True)
                 self._mouth.end()
+
+    def _keep_mind(self, *, unheard: bool = False) -> None:
+        """Report what another agent must know to go on, should this one be lost."""
+        if self._mind is not None and (mind := self._mind.keep()):
+            self._reporter.report(ev.MindKept(mind=mind, unheard=unheard))
 
     # ── the turn ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -266,6 +288,7 @@ class AgentActor:
     def _carry_out(self, order: Do) -> None:
         orders: dict[Do, Callable[[], None]] = {
             Do.GREET: lambda: self._ask(lambda brain: brain.open()),
+            Do.TAKE_UP: lambda: self._ask(lambda brain: take_up(brain, self._order.memory)),
             Do.OPEN_EAR: self._open_ear,
             Do.SHUT_EAR: lambda: self._ear.shut(),
             Do.RECOGNIZE: lambda: self._ear.finish(),
@@ -318,6 +341,7 @@ class AgentActor:
     def _cut_speech(self) -> None:
         self._drop_thought()
         self._finish = None
+        self._keep_mind()
         self._minutes.agent_said(self._mouth.cut())
 
     def _report_line(self) -> None:

@@ -1,13 +1,16 @@
 """Two brains that need nothing from outside: a conversation along an agent document, and an echo."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import anyio.lowlevel
+import msgspec
 
 from offhook.actors.ports import Toolbox, ToolFailed
 from offhook.protocol import flow
 from offhook.protocol.agent import AgentDocument
+from offhook.protocol.call import Memory, ToolUse
 from offhook.protocol.flow import FlowState, Step, UseTool
 from offhook.protocol.speech import BrainAction, Heard, Hints, Say
 
@@ -15,7 +18,7 @@ log = logging.getLogger("offhook.brain")
 
 
 class FlowBrain:
-    """A brain that follows a document. ``state`` may be stored and given to another one.
+    """A brain that follows a document. ``state`` may be stored and given to another one; it lasts (``Lasting``).
 
     Before the call is opened there is no state, and nothing is expected to be heard.
     """
@@ -50,6 +53,19 @@ class FlowBrain:
         if name in self._document.variables:
             self._news[name] = data
 
+    def keep(self) -> str:
+        """See ``Lasting``: JSON text of the state, with what the page has sent since."""
+        return "" if self.state is None else msgspec.json.encode(self._informed(self.state)).decode()
+
+    def take_up(self, memory: Memory) -> AsyncGenerator[BrainAction, None]:
+        """See ``Lasting``. A tool whose outcome is not known counts as failed."""
+        state = msgspec.json.decode(memory.mind, type=FlowState)
+        for use in memory.since[-1:]:
+            state = self._know(use, state)
+        self.state = state
+        again = memory.unheard and not memory.since
+        return self._move(lambda state: flow.take_up(self._document, state, again=again))
+
     def open(self) -> AsyncGenerator[BrainAction, None]:
         """Greet and ask the first question."""
         return self._move(None)
@@ -68,7 +84,7 @@ class FlowBrain:
             variables = {**self._variables, **self._news}
             parts = [(flow.open_flow(self._document, variables, today=self._today), True)]
         else:
-            self.state = state = self.state.but(variables={**self.state.variables, **self._news})
+            self.state = state = self._informed(self.state)
             parts = [(flow.unfinished(self._document, state), False)]
         while parts:
             steps, ask = parts.pop()
@@ -84,6 +100,15 @@ class FlowBrain:
                     yield step.action
             if not parts and not ask and answer is not None:
                 parts.append((answer(state), True))
+
+    def _informed(self, state: FlowState) -> FlowState:
+        return state.but(variables={**state.variables, **self._news})
+
+    def _know(self, use: ToolUse, state: FlowState) -> FlowState:
+        """The state once it is known what became of the tool it waits for."""
+        if use.result is None:
+            return flow.failed(state)
+        return flow.returned(self._document, state, json.loads(use.result))
 
     async def _use(self, use: UseTool, state: FlowState) -> FlowState:
         try:

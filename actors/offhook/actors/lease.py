@@ -24,7 +24,7 @@ log = logging.getLogger("offhook.lease")
 #: Seconds between renewals, and between looks of a watcher.
 RENEW = 1.0
 #: Looks that find a lease where it was at the look before, after which its node counts as dead. More for voice nodes:
-#: the calls of a gateway that is slow only change hands, those of a voice node are lost.
+#: the calls of a gateway that is slow only change hands, callers of a voice node need a new connection.
 LOOKS = 3
 VOICE_LOOKS = 6
 #: Seconds from one look to the end of the next after which a watcher has been away, and trusts nothing it saw before.

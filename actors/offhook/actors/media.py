@@ -120,9 +120,13 @@ class MediaActor:
         self._holding = False
         #: The last offer of the caller, empty where the offer is ours; None: no order yet.
         self._offer: str | None = None
+        #: Whether the call was up at another voice node before.
+        self._taken_up = False
         self._tasks: TaskGroup
         self._reporter: Reporter
         self._tape: Tape
+        #: Who reports.
+        self._source = ""
         #: How the audio of connections that were given up had fared, and what was told last.
         self._past: Quality | None = None
         self._told: Quality | None = None
@@ -130,8 +134,11 @@ class MediaActor:
     async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
         self._echo = order.mode == "echo"
+        self._taken_up = order.opening > 1
+        self._past = self._told = order.quality
+        self._source = f"media {self._node} {order.opening}"
         async with (
-            open_reporter(self._bus, self.call, f"media {self._node}") as self._reporter,
+            open_reporter(self._bus, self.call, self._source) as self._reporter,
             open_tape(self._recorder, self.call, order, self._reporter) as self._tape,
         ):
             async with anyio.create_task_group() as self._tasks:
@@ -162,16 +169,20 @@ class MediaActor:
                     await self._obey(letter)
                 case _News(event=PeerDigit(digit=digit)):
                     await self._pass_digit(digit)
+                case _News(number=1, event=_Refused(refusal=refusal)) if self._taken_up:
+                    # Nobody knows yet that the call was to be here; the caller offers again, and anybody may take it.
+                    log.info("offer refused", extra={"call": self.call, "why": str(refusal)})
+                    return
                 case _News():
                     alive = self._take(letter)
 
     async def _obey(self, envelope: Envelope) -> None:
         match envelope.body:
-            case AddCandidate() if (peer := self._connections[-1].peer) is not None:
-                await peer.add_candidate(envelope.body)
+            case AddCandidate() as candidate if (peer := self._peer(-1)) is not None:
+                await peer.add_candidate(candidate)
             case do.ReopenMedia(sdp=sdp):
                 self._connect(sdp)
-            case do.TakeAnswer(sdp=sdp) if (peer := self._connections[0].peer) is not None:
+            case do.TakeAnswer(sdp=sdp) if (peer := self._peer(0)) is not None:
                 await self._take_answer(peer, sdp)
             case do.HoldMedia():
                 self._hold(holding=True)
@@ -192,7 +203,7 @@ class MediaActor:
 
     async def _pass_digit(self, digit: str) -> None:
         self._digits += 1
-        envelope = Envelope(call=self.call, source=f"media {self._node}", number=self._digits, body=CallerDialed(digit))
+        envelope = Envelope(call=self.call, source=self._source, number=self._digits, body=CallerDialed(digit))
         try:
             await self._bus.publish(subjects.agent(self.call), encode(envelope))
         except BusAway:
@@ -215,6 +226,10 @@ class MediaActor:
         return ev.AudioMeasured(quality=quality)
 
     # ── connections ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _peer(self, which: int) -> MediaPeer | None:
+        """The peer of the first (0) or the newest (-1) connection; there may be none to come back on yet."""
+        return self._connections[which].peer if self._connections else None
 
     def _connect(self, offer: str) -> None:
         """Begin a connection; one that was to take over and is not up yet is given up for it."""
@@ -260,7 +275,7 @@ class MediaActor:
                 self._retire_before(number)
                 self._reporter.report(ev.MediaConnected())
                 self._tape.begin()
-            case _Refused() | PeerFailed() | PeerClosed() if not connection.was_up and number > 1:
+            case _Refused() | PeerFailed() | PeerClosed() if not connection.was_up and (number > 1 or self._taken_up):
                 # Only the attempt to come back has failed; the caller may try again while the call waits.
                 log.info("connection did not come up", extra={"call": self.call})
                 self._connections.remove(connection)

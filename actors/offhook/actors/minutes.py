@@ -11,10 +11,11 @@ from offhook.protocol.call import events as ev
 class Minutes:
     """Reports lines and the floor of one call. Times given are seconds of ``anyio.current_time``."""
 
-    def __init__(self, reporter: Reporter, clock: Clock) -> None:
+    def __init__(self, reporter: Reporter, clock: Clock, *, lines: int) -> None:
+        """``lines`` are written already."""
         self._reporter = reporter
         self._clock = clock
-        self._lines = 0
+        self._lines = lines
         self._agent_speaks = False
 
     def caller_said(self, text: str, began: float, ended: float) -> None:

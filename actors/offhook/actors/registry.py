@@ -66,7 +66,7 @@ class Registry:
             await anyio.sleep(RENEW)
             try:
                 await self._adopt_orphans(await self._gateways.living())
-                self._report_lost_media(await self._voices.living())
+                self._report_lost_voices(await self._voices.living())
             except BusAway:
                 log.warning("registry waits for the bus", extra={"node": self.node})
 
@@ -194,10 +194,9 @@ class Registry:
         log.warning("call adopted", extra={"call": call, "node": self.node})
         self._own(call, revision)
 
-    def _report_lost_media(self, voices: Container[str]) -> None:
+    def _report_lost_voices(self, voices: Container[str]) -> None:
         """A call whose voice node is dead has no media and no agent any more."""
         for call, actor in tuple(self._owned.items()):
             node = actor.call.node
             if node is not None and node not in voices and actor.call.state is not CallState.ENDING:
-                message = "The server that carried the audio of this call is gone. Please call again."
-                self._tell(call, ev.MediaFailed(reason=Reason.MEDIA_FAILED.value, message=message))
+                self._tell(call, ev.lost_voice(node, can_return=not actor.call.we_offer))

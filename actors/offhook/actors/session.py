@@ -40,7 +40,7 @@ log = logging.getLogger("offhook.session")
 #: ``SELDOM``.
 REPEAT = 1.0
 SELDOM = 8.0
-#: Actors whose reports name their voice node (``media voice-1``).
+#: Actors whose reports name their voice node and the opening they come from (``media voice-1 1``).
 ON_VOICE_NODES = frozenset({"media", "agent", "node"})
 
 
@@ -165,9 +165,11 @@ class SessionActor:
             await self._confirm(report, accepted=accepted)
 
     def _is_from_elsewhere(self, source: str) -> bool:
-        """Whether another voice node reports than the one that holds the call: the offer was taken twice."""
-        actor, _, node = source.partition(" ")
-        return actor in ON_VOICE_NODES and self.call.node not in {None, node}
+        """Whether another voice node reports than the one that holds the call: it was lost, or an offer taken twice."""
+        actor, _, place = source.partition(" ")
+        node, _, opening = place.rpartition(" ")
+        known = opening == str(self.call.opening) and self.call.node in {None, node}
+        return actor in ON_VOICE_NODES and not known
 
     # ── orders that stand ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -77,5 +77,5 @@ async def open_tape(
     if recorder is None:
         yield Tape(None, consent, reporter)
         return
-    async with recorder.open_recording(call, consent=consent) as recording:
+    async with recorder.open_recording(call, part=order.opening, consent=consent) as recording:
         yield Tape(recording, consent, reporter)

@@ -2,7 +2,8 @@
 
 ``ToolCalled`` has to be taken by the session first. A call that is held or over refuses it, and then nothing runs. An
 agent that crashes between the log and the end of the tool never runs it again: what became of it is not known, and an
-effect that happens twice is worse than one that has to be looked up. A caller who speaks while a tool runs does not
+effect that happens twice is worse than one that has to be looked up. The agent that takes the call up then stands where
+this one stood before the tool, and knows of its use. A caller who speaks while a tool runs does not
 stop it: it runs to its end, and only then the interrupted thought is dropped.
 """
 
@@ -26,19 +27,32 @@ LONGEST = 30.0
 class CallToolbox:
     """The ``Toolbox`` port for the agent of one call."""
 
-    def __init__(self, call: str, *, reporter: Reporter, run: RunTool, acting: Callable[[], None]) -> None:
-        """``acting`` is called when a tool is about to run: what led to it must not be heard a second time."""
+    def __init__(
+        self,
+        call: str,
+        *,
+        reporter: Reporter,
+        run: RunTool,
+        keep_mind: Callable[[], None],
+        acting: Callable[[], None],
+        uses: int,
+    ) -> None:
+        """``keep_mind`` is called before a use is reported, ``acting`` when the tool is about to run: what led to it
+        must not be heard a second time. There were ``uses`` before, of an agent that is lost.
+        """
         self._call = call
         self._reporter = reporter
         self._run = run
+        self._keep_mind = keep_mind
         self._acting = acting
-        self._uses = 0
+        self._uses = uses
 
     async def use(self, name: str, **arguments: Any) -> Any:
         """See ``Toolbox``."""
         self._uses += 1
         use = f"{self._call}:{self._uses}"
         text = json.dumps(arguments)
+        self._keep_mind()
         if not await self._reporter.ask(ev.ToolCalled(id=use, name=name, arguments=text)):
             raise ToolFailed(f"the call is not in a state to use {name!r}")
         self._acting()

@@ -43,9 +43,21 @@ log = logging.getLogger("offhook.voice")
 UNFAIR = 3
 #: Seconds between passes of one call.
 PASS_ON = 0.05
+#: Seconds to wait for the session to take the last report.
+FAREWELL = 10.0
 #: How often a node looks whether its calls still have an owner, seconds, and how often it must have found none.
 OUTLIVE = 5.0
 MISSED = 2
+
+
+class _Hosted:
+    """A call on this node."""
+
+    def __init__(self, opening: int) -> None:
+        self.opening = opening
+        self.scope = anyio.CancelScope()
+        #: True once the others took this node for dead.
+        self.lost = False
 
 
 class VoiceNode:
@@ -76,7 +88,7 @@ class VoiceNode:
         self._lease = Lease(bus, VOICES, node, load=lambda: len(self._calls))
         self._watch = Watch(bus, VOICES, looks=VOICE_LOOKS)
         self._crowded = False
-        self._calls: set[str] = set()
+        self._calls: dict[str, _Hosted] = {}
         self._left = anyio.Event()
 
     @property
@@ -92,17 +104,28 @@ class VoiceNode:
             open_stream(self._bus, subject, group=subjects.VOICE_GROUP) as stream,
             anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(partial(self._lease.keep, evicted=lambda: None))
+            tasks.start_soon(partial(self._lease.keep, evicted=self._lose_all))
             tasks.start_soon(self._compare_loads)
             started()
             async for envelope in Inbox(self._bus, stream, subject=subject, kinds=TO_VOICE):
-                if envelope.call in self._calls:
+                assert isinstance(envelope.body, do.OpenMedia)
+                opening, known = envelope.body.opening, self._calls.get(envelope.call)
+                if known is not None and known.opening >= opening:
                     continue
-                if self._crowded:
+                if known is not None:
+                    # Its owner gave up what is here: this node seemed dead, or was too slow.
+                    known.scope.cancel()
+                elif self._crowded:
                     tasks.start_soon(self._pass_on, envelope)
                     continue
-                self._calls.add(envelope.call)
-                tasks.start_soon(self._host, envelope, name=f"call {envelope.call}")
+                hosted = self._calls[envelope.call] = _Hosted(opening)
+                tasks.start_soon(self._host, envelope, hosted, name=f"call {envelope.call}")
+
+    def _lose_all(self) -> None:
+        """The others took this node for dead, so somebody else may have its calls by now."""
+        for hosted in self._calls.values():
+            hosted.lost = True
+            hosted.scope.cancel()
 
     async def _pass_on(self, envelope: Envelope) -> None:
         """Offer a call to the voice nodes once more; it may come back, until one that is not crowded gets it."""
@@ -137,28 +160,43 @@ class VoiceNode:
             others = [load for node, load in loads.items() if node != self.node]
             self._crowded = len(self._calls) >= min(others, default=len(self._calls)) + UNFAIR
 
-    async def _host(self, envelope: Envelope) -> None:
-        """Run one call until its media is closed."""
-        call, owner, order = envelope.call, envelope.owner, envelope.body
+    async def _host(self, envelope: Envelope, hosted: _Hosted) -> None:
+        """Run one call until its media is closed, or until it is lost to others."""
+        call, order = envelope.call, envelope.body
         assert isinstance(order, do.OpenMedia)
-        media, agent = subjects.media(call), subjects.agent(call)
         try:
-            async with (
-                open_stream(self._bus, media) as to_media,
-                open_stream(self._bus, agent) as to_agent,
-                open_reporter(self._bus, call, f"node {self.node}") as reporter,
-                Supervisor() as supervisor,
-            ):
-                await self._agents.reach(order.agent, order.version)
-                link = AudioLink()
-                inbox = Inbox(self._bus, to_agent, subject=agent, kinds=TO_AGENT, call=call, owner=owner)
-                self._start_agent(supervisor, reporter, link, call, order, inbox)
-                inbox = Inbox(self._bus, to_media, subject=media, kinds=TO_MEDIA, call=call, owner=owner)
-                await self._run_media(supervisor, reporter, link, call, order, inbox)
+            async with open_reporter(self._bus, call, f"node {self.node} {order.opening}") as reporter:
+                with hosted.scope:
+                    await self._run(reporter, call, order, envelope.owner)
+                if hosted.lost:
+                    # Whoever buried this node may not be the owner of the call.
+                    reporter.report(ev.lost_voice(self.node, can_return=bool(order.sdp)))
+                    with anyio.move_on_after(FAREWELL):
+                        await reporter.wait_confirmed()
+        except BusAway:
+            log.warning("call not taken, the bus is away", extra={"call": call})
         finally:
-            self._calls.discard(call)
-            self._left.set()
-        await self._recognizer.forget(call)
+            if replaced := self._calls.get(call) is not hosted:
+                log.info("call was opened anew", extra={"call": call})
+            else:
+                del self._calls[call]
+                self._left.set()
+        if not replaced:
+            await self._recognizer.forget(call)
+
+    async def _run(self, reporter: Reporter, call: str, order: do.OpenMedia, owner: int) -> None:
+        media, agent = subjects.media(call), subjects.agent(call)
+        async with (
+            open_stream(self._bus, media) as to_media,
+            open_stream(self._bus, agent) as to_agent,
+            Supervisor() as supervisor,
+        ):
+            await self._agents.reach(order.agent, order.version)
+            link = AudioLink()
+            inbox = Inbox(self._bus, to_agent, subject=agent, kinds=TO_AGENT, call=call, owner=owner)
+            self._start_agent(supervisor, reporter, link, call, order, inbox)
+            inbox = Inbox(self._bus, to_media, subject=media, kinds=TO_MEDIA, call=call, owner=owner)
+            await self._run_media(supervisor, reporter, link, call, order, inbox)
 
     async def _outlive(self, call: str, done: anyio.Event) -> None:
         """Close a call that is over, as nobody owns it any more: the order to close it has got lost."""
@@ -202,6 +240,7 @@ class VoiceNode:
 
         agent = AgentActor(
             call,
+            order,
             bus=self._bus,
             clock=self._clock,
             link=link,
@@ -263,5 +302,5 @@ class VoiceNode:
 
         supervisor.start(f"media {call}", run, gave_up=gave_up, restarts=0)
         await done.wait()
-        with anyio.move_on_after(10):
+        with anyio.move_on_after(FAREWELL):
             await reporter.wait_confirmed()

@@ -14,6 +14,7 @@ BEGIN = 1_790_000_000.0
 _words = st.text(max_size=20)
 _facts = st.dictionaries(st.sampled_from(["plan", "name", "page"]), _words, max_size=2)
 _maybe = st.none() | _words
+_keys = st.sampled_from(["c.ogg", "c.2.ogg", "c.3.ogg"])
 
 
 @st.composite
@@ -34,6 +35,10 @@ def call_logs(draw: st.DrawFn, call: str = "6f1c2d3e-0000-4000-8000-000000000001
 def _next_kinds(call: Call) -> st.SearchStrategy[Any]:
     """Kinds of events that have a row now. Those that end the call come seldom, or every log would be short."""
     rows = {kind: edge.to for (state, kind), edge in TABLE.items() if state is call.state}
+    if call.node is None:
+        rows.pop(ev.VoiceLost, None)
+    if call.node is None and call.state is CallState.RECONNECTING:
+        rows.pop(ev.MediaConnected)
     if not rows:
         return st.none()
     final = [kind for kind, to in rows.items() if to in {CallState.ENDING, CallState.ENDED}]
@@ -59,6 +64,8 @@ def _events(kind: type[ev.Event], call: Call, at: float) -> st.SearchStrategy[Ca
         },
         ev.MediaPrepared: {"sdp": st.just("v=0"), "node": st.just("voice-1")},
         ev.OfferAnswered: {"sdp": st.just("v=0")},
+        ev.VoiceLost: {"node": st.just(call.node)},
+        ev.MindKept: {"mind": st.sampled_from(["{}", '{"node":"ask_day"}']), "unheard": st.booleans()},
         ev.MediaFailed: {"reason": st.just("media_failed"), "message": _words},
         ev.AgentFailed: {"reason": st.just("agent_failed"), "message": _words},
         ev.AgentCompleted: {"reason": st.sampled_from([EndReason.AGENT_COMPLETED, EndReason.SILENCE])},
@@ -72,9 +79,9 @@ def _events(kind: type[ev.Event], call: Call, at: float) -> st.SearchStrategy[Ca
         },
         ev.FloorPassed: {"floor": st.sampled_from(["speaking", "listening"])},
         ev.InfoSent: {"name": _words, "data": st.just("{}")},
-        ev.RecordingBegan: {"key": st.just("c.ogg"), "consent": st.sampled_from(["", "2026-11"])},
+        ev.RecordingBegan: {"key": _keys, "consent": st.sampled_from(["", "2026-11"])},
         ev.RecordingSaved: {
-            "key": st.just("c.ogg"),
+            "key": _keys,
             "seconds": st.floats(0, 1800),
             "size": st.integers(0, 10**8),
             "failure": st.sampled_from(["", "No space left on device"]),

@@ -20,6 +20,10 @@ PATIENCE = 15.0
 #: Seconds after which a page whose socket is gone tries again, and how often.
 RETRY = 1.0
 TRIES = 8
+#: Seconds after which a page whose offer of new audio led to nothing makes another one.
+OFFER_AGAIN = 5.0
+#: Events that tell whether a call goes on.
+STATES = frozenset({"answered", "held", "resumed", "reconnecting"})
 
 
 class RandomCaller:
@@ -42,6 +46,8 @@ class RandomCaller:
         self.typed: list[str] = []
         #: What the caller's page was told last of all.
         self.events: list[str] = []
+        #: True from the word that the call has no audio until the word that it goes on.
+        self._cut_off = False
         #: Called when ``call`` is a new connection.
         self.on_connect: Callable[[], None] = lambda: None
         #: True once the caller has left for good.
@@ -100,7 +106,10 @@ class RandomCaller:
         if frame["type"] in {"answer", "resumed"}:
             self._ticket = frame["data"].get("resumeToken", "")
         if frame["type"] == "event":
-            self.events.append(frame["data"]["event"])
+            event = frame["data"]["event"]
+            self.events.append(event)
+            if event in STATES:
+                self._cut_off = event == "reconnecting"
 
     def _over(self) -> bool:
         closed = self.call.socket.closed
@@ -112,6 +121,9 @@ class RandomCaller:
         chance = self._chance
         if self.call.socket.closed is not None and chance.random() < 0.7:
             await self._come_back(with_media=chance.random() < 0.3)
+            return
+        if self._cut_off and self._ticket and chance.random() < 0.9:
+            await self._offer_again()
             return
         what = chance.random()
         if what < 0.40:
@@ -206,6 +218,16 @@ class RandomCaller:
             self.handsets.remove(self.call.handset) if self.call.handset is not handset else None
             self.call.handset = handset
             await anyio.sleep(0.5)
+
+    async def _offer_again(self) -> None:
+        """What the SDK does when it is told that the call has no audio."""
+        self.call.handset = self._world.new_handset()
+        self.handsets.append(self.call.handset)
+        self.on_connect()
+        self.call.socket.send_frame(self._world.offer(self.call, self._ticket, sessionId=self.id))
+        with anyio.move_on_after(OFFER_AGAIN):
+            while self._cut_off and self.call.socket.closed is None:  # noqa: ASYNC110 - as above
+                await anyio.sleep(0.1)
 
     async def _leave(self) -> None:
         how = self._chance.random()

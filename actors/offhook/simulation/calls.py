@@ -139,6 +139,13 @@ class SimulatedCall:
         """Have ``on_frame`` called with each frame of the gateway."""
         self._on_frame = on_frame
 
+    def offers_again(self) -> None:
+        """Offer a new connection for the call, as a page does that hears nothing any more."""
+        ticket = next(token for frame in reversed(self.frames) if (token := frame["data"].get("resumeToken")))
+        self._heard = 0
+        self.handset = self._world.new_handset()
+        self.socket.send_frame(self._world.offer(self, ticket, sessionId=self.id))
+
     def hang_up(self) -> None:
         """End the call."""
         self.socket.send_frame({"type": "close", "sessionId": self.id})

@@ -13,6 +13,10 @@ A step is an operation on the bus or a frame of the agent's voice; who owns what
 ``answered``
     The agent is heard only after the call was answered, and only while the log says ``answered``: at once when nothing
     is wrong, else ``REPAIR`` seconds after things are right again at the latest. ``held`` is the same about hold.
+``carried``
+    A call that has lost its voice node, and whose caller has offered new media, has another one within ``CARRIED``
+    seconds in which nothing is wrong and some voice node is well. It goes on with the conversation: no word of the
+    agent stands twice in its transcript.
 ``transcript``
     The agent's lines hold words that the caller's handset played, each once and in order; all of them, when nothing of
     the caller's or the voice node's was lost. The caller's lines hold words that the caller said, each once, in order.
@@ -49,6 +53,7 @@ from offhook.simulation.world import Node, World
 ADOPTION = 5.0
 AT_ONCE = 0.25
 REPAIR = 6.0
+CARRIED = 10.0
 REST = 120.0
 LOOK = 0.5
 
@@ -83,6 +88,8 @@ class _Watched(msgspec.Struct):
     ownerless: float | None = None
     #: When ``answered`` was left last.
     left: float = 0.0
+    #: Since when it has been without a voice node though there is an offer; None while that is not so.
+    silent: float | None = None
 
 
 class Watcher:
@@ -231,7 +238,21 @@ class Watcher:
             since = max(watched.ownerless - LOOK, whole)
             if now - since > ADOPTION + LOOK:
                 self.fail("owned", call, f"no gateway has owned the call for {now - since:.1f} s")
+        self._check_carried(now)
         self._check_tools()
+
+    def _check_carried(self, now: float) -> None:
+        voices = any(node.kind == "voice" and node.well for node in self.world.nodes.values())
+        calm = voices and self._since_calm < now
+        for call, watched in self.calls.items():
+            known = watched.call
+            waits = known.state is CallState.RECONNECTING and known.node is None and known.reoffer is not None
+            if not (waits and calm) or watched.ownerless is not None:
+                watched.silent = None
+                continue
+            watched.silent = now if watched.silent is None else watched.silent
+            if now - watched.silent > CARRIED:
+                self.fail("carried", call, f"no voice node has taken the call for {now - watched.silent:.1f} s")
 
     def _note_calm(self, now: float) -> None:
         bus = self.world.bus
@@ -315,7 +336,7 @@ class Watcher:
     def _voice_was_whole(self, watched: _Watched) -> bool:
         """Whether the agent could report all it played: it said itself that it had stopped."""
         return any(isinstance(entry.event, ev.AgentStopped) for entry in watched.log) and not any(
-            isinstance(entry.event, ev.AgentFailed | ev.MediaFailed) for entry in watched.log
+            isinstance(entry.event, ev.AgentFailed | ev.MediaFailed | ev.VoiceLost) for entry in watched.log
         )
 
 

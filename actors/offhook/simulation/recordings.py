@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import anyio
 
 from offhook.actors.ports import Recorded
+from offhook.protocol.call import recording_key
 
 #: Bytes that a second of a recording has.
 BYTES_A_SECOND = 8_000
@@ -46,9 +47,9 @@ class SimulatedRecorder:
         self.failure = ""
 
     @asynccontextmanager
-    async def open_recording(self, call: str, *, consent: str) -> AsyncIterator[SimulatedRecording]:
+    async def open_recording(self, call: str, *, part: int, consent: str) -> AsyncIterator[SimulatedRecording]:
         """See ``Recorder``."""
-        recording = SimulatedRecording(self, f"{call}.ogg")
+        recording = SimulatedRecording(self, recording_key(call, part))
         self.begun.append(recording.key)
         self.open += 1
         try:

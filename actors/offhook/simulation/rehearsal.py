@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 import anyio
 
 from offhook.actors.ports import Profile, Toolbox, ToolFailed
+from offhook.protocol.call import Memory
 from offhook.protocol.speech import BrainAction, Finish, Heard, Hints, Say, Voice
 
 AGENT = "rehearsal"
@@ -25,6 +26,15 @@ class RehearsalBrain:
     def hints(self) -> Hints:
         """See ``Brain``."""
         return Hints()
+
+    def keep(self) -> str:
+        """See ``Lasting``."""
+        return str(self._words) if self._words else ""
+
+    async def take_up(self, memory: Memory) -> AsyncIterator[BrainAction]:
+        """See ``Lasting``."""
+        self._words = int(memory.mind)
+        yield Say(self._say(2))
 
     async def open(self) -> AsyncIterator[BrainAction]:
         """See ``Brain``."""

@@ -198,10 +198,15 @@ class World:
         self._serve(node, call, SignalingActor)
         return call
 
-    def _pick_up(self, gateway: str | None) -> tuple[Handset, Node]:
+    def new_handset(self) -> Handset:
+        """A handset that an offer can name."""
         self._handsets += 1
         handset = Handset()
         self.engine.register(offer_of(self._handsets), handset)
+        return handset
+
+    def _pick_up(self, gateway: str | None) -> tuple[Handset, Node]:
+        handset = self.new_handset()
         gateways = [node for node in self.nodes.values() if node.kind == "gateway" and not node.killed]
         return handset, self.nodes[gateway] if gateway else gateways[self._handsets % len(gateways)]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from offhook.protocol.call import Call, CallState, EndReason, LogEntry, NoEdge, Recording, take
+from offhook.protocol.call import Call, CallState, EndReason, LogEntry, Memory, NoEdge, Recording, take
 from offhook.protocol.call.events import Said
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.quality import Quality
@@ -189,6 +189,9 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     line: TranscriptLine | None = None
 
 
+_NONE = Memory()
+
+
 def advance(progress: Progress, entry: LogEntry, *, over_gap: bool = False) -> Advance | None:
     """Take ``entry``; None when it was taken before.
 
@@ -208,7 +211,8 @@ def advance(progress: Progress, entry: LogEntry, *, over_gap: bool = False) -> A
         after = before
     began_at = progress.began_at if progress.seq else entry.at
     return Advance(
-        progress=Progress(call=after, seq=entry.seq, began_at=began_at),
+        # What agents remember is the business of voice nodes, and is not written into a store.
+        progress=Progress(call=msgspec.structs.replace(after, memory=_NONE), seq=entry.seq, began_at=began_at),
         entered=_entered(before, after, entry),
         line=_line(before, after, entry),
     )

@@ -7,7 +7,7 @@ Every ``async`` method is a checkpoint and may be cancelled; cancelled calls may
 """
 
 from offhook.actors.ports.agents import AgentNotFound, Agents, Grant, Profile, VariantNotFound, Verifier
-from offhook.actors.ports.brain import Brain, Informed, Toolbox, ToolFailed
+from offhook.actors.ports.brain import Brain, Informed, Lasting, Toolbox, ToolFailed
 from offhook.actors.ports.bus import (
     MAX_BATCH,
     MAX_UNACKED,
@@ -48,6 +48,7 @@ __all__ = [
     "Identity",
     "Informed",
     "KeyTaken",
+    "Lasting",
     "MediaEngine",
     "MediaPeer",
     "PeerClosed",

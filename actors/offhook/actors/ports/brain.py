@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, runtime_checkable
 
+from offhook.protocol.call import Memory
 from offhook.protocol.errors import OffhookError
 from offhook.protocol.speech import BrainAction, Heard, Hints
 
@@ -33,6 +34,24 @@ class Informed(Protocol):
 
     def inform(self, name: str, data: str) -> None:
         """The page says ``data``, a text or JSON text. Nothing is answered; may come in the middle of a thought."""
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A brain whose conversation another one can take up, when the voice node it ran on is lost."""
+
+    def keep(self) -> str:
+        """All that the other one must know; empty: there is nothing yet. Asked for before a tool runs, too.
+
+        More than 64 KiB of UTF-8 are not kept.
+        """
+
+    def take_up(self, memory: Memory) -> AsyncIterator[BrainAction]:
+        """Stand, from now on, where the brain that kept ``memory.mind`` stood, and stream what to say first.
+
+        What it said last is ``memory.unheard``, or the caller knows it. Of the tools used since it kept that
+        (``memory.since``) none is used again because of what the caller said then.
+        """
 
 
 class ToolFailed(OffhookError):

@@ -37,8 +37,9 @@ class Recorder(Protocol):
     is kept where the disk is full or stands still; the call goes on then, and the outcome of the recording says so.
     """
 
-    def open_recording(self, call: str, *, consent: str) -> AbstractAsyncContextManager[Recording]:
+    def open_recording(self, call: str, *, part: int, consent: str) -> AbstractAsyncContextManager[Recording]:
         """A recording of ``call``. Left without ``finish``, it is kept as far as it got.
 
+        ``part`` is 1; higher, each time something else, at the voice nodes that take the call up after the first.
         ``consent`` is the version of the text the caller has agreed to, to be kept with it.
         """

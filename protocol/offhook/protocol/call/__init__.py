@@ -2,13 +2,15 @@
 
 from offhook.protocol.call.effects import CallEffect, Effect
 from offhook.protocol.call.events import EVENTS, CallEvent, Event, LogEntry
+from offhook.protocol.call.memory import Memory, ToolUse
+from offhook.protocol.call.recording import Recording, RecordingPart, call_of_recording, recording_key
 from offhook.protocol.call.standing import standing
 from offhook.protocol.call.states import LIVING, CallState, EndReason
 from offhook.protocol.call.step import (
     Call,
     DoubleLine,
     NoEdge,
-    Recording,
+    OtherNode,
     StaleTimer,
     announced,
     deadline,
@@ -33,12 +35,18 @@ __all__ = [
     "EndReason",
     "Event",
     "LogEntry",
+    "Memory",
     "NoEdge",
+    "OtherNode",
     "Recording",
+    "RecordingPart",
     "StaleTimer",
+    "ToolUse",
     "announced",
+    "call_of_recording",
     "deadline",
     "fold",
+    "recording_key",
     "standing",
     "step",
     "take",

@@ -6,6 +6,9 @@ timeout of the state that waits for its outcome.
 
 import msgspec
 
+from offhook.protocol.call.memory import Memory
+from offhook.protocol.quality import Quality
+
 #: Values that every format can hold, and nothing that can nest.
 Scalar = str | int | float | bool | None
 
@@ -28,6 +31,12 @@ class OpenMedia(Effect, frozen=True):
     variables: dict[str, str] = {}
     caller: str | None = None
     variant: str | None = None
+    #: Of a call that lost its voice node the number of this attempt, from 2; those with a lower number are void.
+    opening: int = 1
+    #: What the agent is to know of the conversation so far, its number of lines, and how the audio has fared.
+    memory: Memory = Memory()
+    lines: int = 0
+    quality: Quality | None = None
 
 
 class ReopenMedia(Effect, frozen=True):

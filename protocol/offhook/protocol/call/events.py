@@ -9,10 +9,14 @@ from typing import Annotated, Literal
 import msgspec
 
 from offhook.protocol.call.states import CallState, EndReason
+from offhook.protocol.errors import Reason
 from offhook.protocol.quality import Quality
 
 #: Name of a recording: of its file in the folder of recordings.
-RecordingKey = Annotated[str, msgspec.Meta(pattern=r"^[-_a-zA-Z0-9]{1,64}\.ogg\Z")]
+RecordingKey = Annotated[str, msgspec.Meta(pattern=r"^[-_a-zA-Z0-9]{1,64}(\.[1-9][0-9]{0,3})?\.ogg\Z")]
+
+#: What a caller is told whose call cannot go on elsewhere.
+VOICE_IS_GONE = "The server that carried the audio of this call is gone. Please call again."
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, kw_only=True, omit_defaults=True):
@@ -79,6 +83,12 @@ class MediaFailed(Event, frozen=True):
 
 class MediaClosed(Event, frozen=True):
     """The peer connection of this call is gone."""
+
+
+class VoiceLost(Event, frozen=True):
+    """The voice node that carried the call is gone, and media and agent with it."""
+
+    node: str
 
 
 class AgentAnswered(Event, frozen=True):
@@ -149,6 +159,15 @@ class ToolReturned(Event, frozen=True):
     #: JSON text of the result; None when the tool failed.
     result: str | None = None
     error: str | None = None
+
+
+class MindKept(Event, frozen=True):
+    """What the agent's brain must remember to go on, should its voice node be lost."""
+
+    #: In the brain's own words; mostly JSON text.
+    mind: str
+    #: Whether it comes with words that the caller is still to hear.
+    unheard: bool = False
 
 
 class RecordingBegan(Event, frozen=True):
@@ -233,6 +252,7 @@ CallEvent = (
     | MediaLost
     | MediaFailed
     | MediaClosed
+    | VoiceLost
     | AgentAnswered
     | AgentCompleted
     | AgentFailed
@@ -242,6 +262,7 @@ CallEvent = (
     | InfoSent
     | ToolCalled
     | ToolReturned
+    | MindKept
     | RecordingBegan
     | RecordingSaved
     | AudioMeasured
@@ -255,6 +276,14 @@ CallEvent = (
     | ShutDown
     | TimedOut
 )
+
+
+def lost_voice(node: str, *, can_return: bool) -> VoiceLost | MediaFailed:
+    """What is to be reported of a call whose voice node is gone; a caller who cannot offer new media has lost it."""
+    if can_return:
+        return VoiceLost(node=node)
+    return MediaFailed(reason=Reason.MEDIA_FAILED.value, message=VOICE_IS_GONE)
+
 
 #: Every event type, in the order the matrix in docs/ shows them.
 EVENTS: tuple[type[Event], ...] = tuple(CallEvent.__args__)

@@ -13,7 +13,7 @@ def standing(call: Call) -> list[do.CallEffect]:
     """The orders that stand for ``call``, in the order they are to be posted."""
     match call.state:
         case CallState.CONNECTING if call.offer is not None and call.answer is None:
-            return [open_media(call.offer)]
+            return [open_media(call, call.offer.sdp)]
         case CallState.CONNECTING if call.reply is not None:
             return [do.TakeAnswer(sdp=call.reply)]
         case CallState.CONNECTING if call.we_offer and call.answer is not None:
@@ -24,6 +24,8 @@ def standing(call: Call) -> list[do.CallEffect]:
             return [do.ResumeMedia(), do.StartAgent()]
         case CallState.HELD:
             return [do.HoldAgent(), do.HoldMedia()]
+        case CallState.RECONNECTING if call.node is None:
+            return [] if call.reoffer is None else [open_media(call, call.reoffer)]
         case CallState.RECONNECTING:
             return [do.HoldAgent()]
         case CallState.ENDING:

@@ -7,27 +7,13 @@ import msgspec
 
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
+from offhook.protocol.call import recording as recordings
+from offhook.protocol.call.memory import Memory, remember
+from offhook.protocol.call.recording import Recording
 from offhook.protocol.call.states import CallState, EndReason
 from offhook.protocol.call.table import RETURNS, TABLE, TIMEOUTS, Edge, Table
 from offhook.protocol.errors import OffhookError, Reason
 from offhook.protocol.quality import Quality
-
-
-class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the recording of a call (R5)."""
-
-    #: Name of its file in the folder of recordings.
-    key: str
-    #: Version of the text the caller has agreed to; empty: nobody was asked.
-    consent: str = ""
-    #: Which moment of the call its first sample is, seconds since the epoch.
-    began_at: float | None = None
-    #: Length of the sound in seconds; None until it was saved (or for good, when its voice node was killed).
-    seconds: float | None = None
-    #: Bytes of the file.
-    size: int = 0
-    #: Why it is not whole; empty if it is.
-    failure: str = ""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +29,13 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: float | None = None
     ended_at: float | None = None
     offer: ev.Offered | None = None
-    #: SDP answer (or our offer) and voice node, once media is prepared.
+    #: SDP answer (or our offer) and voice node, once media is prepared; None again when the node was lost.
     answer: str | None = None
     node: str | None = None
+    #: Number of the attempt to have a voice node: the reports of earlier ones count for nothing.
+    opening: int = 1
+    #: The caller's newest offer of new media, while it has no answer.
+    reoffer: str | None = None
     #: The caller's answer to our offer.
     reply: str | None = None
     #: The state that was left for ``reconnecting``.
@@ -55,6 +45,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     failure: str | None = None
     #: Number of transcript lines.
     lines: int = 0
+    memory: Memory = Memory()
     recording: Recording | None = None
     #: How its audio fared, as far as it was told.
     quality: Quality | None = None
@@ -83,6 +74,10 @@ class NoEdge(OffhookError):
 
 class StaleTimer(NoEdge):
     """A timer of an earlier epoch fired; nothing has changed."""
+
+
+class OtherNode(NoEdge):
+    """The event is of another voice node than the one that carries the call; nothing has changed."""
 
 
 class DoubleLine(NoEdge):
@@ -120,15 +115,25 @@ def take(
     edge = table.get((call.state, type(event)))
     if edge is None:
         raise NoEdge(call.state, event)
-    if isinstance(event, ev.TimedOut) and (event.epoch != call.epoch or event.state is not call.state):
-        raise StaleTimer(call.state, event)
-    if isinstance(event, ev.Said) and event.line != call.lines + 1:
-        raise DoubleLine(call.state, event)
+    _check(call, event)
     if edge.to is None:
         assert call.left is not None
         edge = returns[call.left]
     assert edge.to is not None
     return _enter(_learn(call, event, at), edge, event, at), edge
+
+
+def _check(call: Call, event: ev.CallEvent) -> None:
+    """Raise for an event that has a row and is not meant for the call as it is now."""
+    match event:
+        case ev.TimedOut(state=state, epoch=epoch) if epoch != call.epoch or state is not call.state:
+            raise StaleTimer(call.state, event)
+        case ev.Said(line=line) if line != call.lines + 1:
+            raise DoubleLine(call.state, event)
+        case ev.VoiceLost(node=node) if node != call.node:
+            raise OtherNode(call.state, event)
+        case ev.MediaConnected() if call.node is None and call.state is CallState.RECONNECTING:
+            raise OtherNode(call.state, event)
 
 
 def fold(call_id: str, entries: list[ev.LogEntry]) -> Call:
@@ -155,31 +160,44 @@ def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
         case ev.Offered():
             return msgspec.structs.replace(call, offer=event, created_at=at)
         case ev.MediaPrepared(sdp=sdp, node=node):
-            return msgspec.structs.replace(call, answer=sdp, node=node)
+            return msgspec.structs.replace(call, answer=sdp, node=node, reoffer=None)
+        case ev.Reoffered(sdp=sdp):
+            # An answer to the offer before it would be none to this one.
+            opening = call.opening + (call.node is None)
+            return msgspec.structs.replace(call, reoffer=sdp, opening=opening)
         case ev.OfferAnswered(sdp=sdp):
             return msgspec.structs.replace(call, reply=sdp)
         case ev.Said(line=line):
-            return msgspec.structs.replace(call, lines=line)
+            return msgspec.structs.replace(call, lines=line, memory=remember(call.memory, event))
+        case ev.MindKept() | ev.ToolCalled() | ev.ToolReturned():
+            return msgspec.structs.replace(call, memory=remember(call.memory, event))
         case ev.MediaFailed(reason=reason) | ev.AgentFailed(reason=reason):
             return msgspec.structs.replace(call, failure=reason)
-        case ev.RecordingBegan(key=key, consent=consent):
-            return msgspec.structs.replace(call, recording=Recording(key=key, consent=consent, began_at=at))
-        case ev.RecordingSaved(key=key, seconds=seconds, size=size, failure=failure):
-            known = call.recording or Recording(key=key)
-            # The voice node knows to the millisecond when the first packet came; we, when we heard of it.
-            began_at = known.began_at if event.began_at is None else event.began_at
-            saved = msgspec.structs.replace(
-                known, key=key, began_at=began_at, seconds=seconds, size=size, failure=failure
-            )
-            return msgspec.structs.replace(call, recording=saved)
+        case ev.RecordingBegan():
+            return msgspec.structs.replace(call, recording=recordings.begin(call.recording, event, at))
+        case ev.RecordingSaved():
+            return msgspec.structs.replace(call, recording=recordings.save(call.recording, event))
         case ev.AudioMeasured(quality=quality):
             return msgspec.structs.replace(call, quality=quality)
         case ev.MediaLost():
             return msgspec.structs.replace(call, left=call.state)
+        case ev.VoiceLost():
+            return _lose_voice(call)
         case ev.TimedOut(state=CallState.CONNECTING):
             return msgspec.structs.replace(call, failure=Reason.MEDIA_TIMEOUT.value)
         case _:
             return call
+
+
+def _lose_voice(call: Call) -> Call:
+    lost = msgspec.structs.replace(call, node=None, answer=None, opening=call.opening + 1)
+    match call.state:
+        case CallState.ANSWERED | CallState.HELD:
+            return msgspec.structs.replace(lost, left=call.state)
+        case CallState.RECONNECTING:
+            return lost
+        case _:
+            return msgspec.structs.replace(lost, failure=Reason.MEDIA_FAILED.value)
 
 
 def _enter(call: Call, edge: Edge, event: ev.CallEvent, at: float) -> Call:
@@ -200,27 +218,33 @@ def _enter(call: Call, edge: Edge, event: ev.CallEvent, at: float) -> Call:
 # ── filling in the effects ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def open_media(offer: ev.Offered) -> do.OpenMedia:
-    """The order that opens the media of a call for its offer."""
+def open_media(call: Call, sdp: str) -> do.OpenMedia:
+    """The order that opens the media of a call for an offer of its caller."""
+    offer = call.offer
+    assert offer is not None
     return do.OpenMedia(
-        sdp=offer.sdp,
+        sdp=sdp,
         agent=offer.agent,
         version=offer.version,
         mode=offer.mode,
         variables=offer.variables,
         caller=offer.caller,
         variant=offer.variant,
+        opening=call.opening,
+        memory=call.memory,
+        lines=call.lines,
+        quality=call.quality,
     )
 
 
-def _open_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.OpenMedia:
-    assert isinstance(event, ev.Offered)
-    return open_media(event)
+def _open_media(_call: Call, after: Call, event: ev.CallEvent) -> do.OpenMedia | None:
+    sdp = event.sdp if isinstance(event, ev.Offered) else after.reoffer
+    return open_media(after, sdp) if sdp is not None and after.node is None else None
 
 
-def _reopen_media(_call: Call, _after: Call, event: ev.CallEvent) -> do.ReopenMedia:
+def _reopen_media(_call: Call, after: Call, event: ev.CallEvent) -> do.ReopenMedia | None:
     assert isinstance(event, ev.Reoffered)
-    return do.ReopenMedia(sdp=event.sdp)
+    return None if after.node is None else do.ReopenMedia(sdp=event.sdp)
 
 
 def _leave_socket(_call: Call, _after: Call, event: ev.CallEvent) -> do.LeaveSocket:
@@ -244,6 +268,8 @@ def _take_answer(_call: Call, _after: Call, event: ev.CallEvent) -> do.TakeAnswe
 def _send_error(_call: Call, _after: Call, event: ev.CallEvent) -> do.SendError:
     if isinstance(event, ev.MediaFailed | ev.AgentFailed):
         return do.SendError(reason=event.reason, message=event.message)
+    if isinstance(event, ev.VoiceLost):
+        return do.SendError(reason=Reason.MEDIA_FAILED.value, message=ev.VOICE_IS_GONE)
     return do.SendError(
         reason=Reason.MEDIA_TIMEOUT.value,
         message="No audio connection came up within 10 seconds. Check the network or firewall, then call again.",

@@ -78,6 +78,25 @@ def wait(document: AgentDocument, state: FlowState) -> tuple[Step, ...]:
     return walk.done()
 
 
+def take_up(document: AgentDocument, state: FlowState, *, again: bool) -> tuple[Step, ...]:
+    """Somebody else had the conversation so far: what was said last once more (``again``), or the present question.
+
+    What is ``unfinished`` comes first. Raises ``ToolWaits``.
+    """
+    walk = Walk(document, state)
+    _settle(walk)
+    if state.dialed or not (again and walk.before):
+        # A number that was dialed in part is asked for anew.
+        walk.set(dialed="")
+        if not state.finished:
+            _ask(walk, again=False)
+    else:
+        _repeat(walk)
+    if state.finished:
+        walk.finish(EndReason.SILENCE if state.silences > 1 else EndReason.AGENT_COMPLETED)
+    return walk.done()
+
+
 def _settle(walk: Walk) -> None:
     walk.settle()
     if walk.waits_for_tool:
@@ -116,11 +135,16 @@ def _go(walk: Walk, name: str, refused: list[str]) -> None:
     if following:
         walk.enter(following)
     elif name == doc.REPEAT and walk.before:
-        for text in walk.before:
-            walk.set(last=(*walk.state.last, text))
-            walk.do(Say(text))
+        _repeat(walk)
     else:
         _ask(walk, again=False)
+
+
+def _repeat(walk: Walk) -> None:
+    """What was said in the turn before, word for word."""
+    for text in walk.before:
+        walk.set(last=(*walk.state.last, text))
+        walk.do(Say(text))
 
 
 def _leads_back(node: doc.Node) -> bool:

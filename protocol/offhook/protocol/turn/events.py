@@ -13,6 +13,10 @@ class Opened(TurnEvent, frozen=True):
     """The call was answered; the agent has the first word."""
 
 
+class TakenUp(TurnEvent, frozen=True):
+    """The agent of a conversation that had begun is lost, and this one goes on with it; it has the first word."""
+
+
 class Unmuted(TurnEvent, frozen=True):
     """The call goes on after a hold."""
 
@@ -66,6 +70,7 @@ class TurnTimedOut(TurnEvent, frozen=True):
 
 AnyTurnEvent = (
     Opened
+    | TakenUp
     | Unmuted
     | Muted
     | VoiceBegan

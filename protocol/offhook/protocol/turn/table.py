@@ -6,7 +6,7 @@ Rules
 2. The caller always wins: a voice in ``speaking`` stops the agent's words at once, before anything is understood.
    If the recognizer then finds no speech in it, the agent picks its words up again (``resuming``).
 3. Words that are cut are cut for good: the transcript gets what was played (``CutSpeech`` reports the line).
-4. ``Muted`` leads from everywhere to ``silent``; only ``Opened`` and ``Unmuted`` lead out of it.
+4. ``Muted`` leads from everywhere to ``silent``; only ``Opened``, ``TakenUp`` and ``Unmuted`` lead out of it.
 5. Every state but ``silent`` has a timeout. In ``listening`` it is the caller's silence, and the brain decides.
 """
 
@@ -24,6 +24,8 @@ class Do(StrEnum):
 
     #: Ask the brain for the opening words.
     GREET = "greet"
+    #: Ask the brain for the words that go on where an agent that is lost had stopped.
+    TAKE_UP = "take_up"
     #: Feed the caller's audio to a new utterance of the recognizer.
     OPEN_EAR = "open_ear"
     #: Drop the utterance that is being heard.
@@ -62,6 +64,7 @@ TurnTable = dict[tuple[State, type[ev.TurnEvent]], TurnEdge]
 TABLE: TurnTable = {
     # ── silent ─────────────────────────────────────────────────────────────────────────────────────────────────
     (State.SILENT, ev.Opened): TurnEdge(State.THINKING, (Do.GREET,)),
+    (State.SILENT, ev.TakenUp): TurnEdge(State.THINKING, (Do.TAKE_UP,)),
     (State.SILENT, ev.Unmuted): TurnEdge(State.LISTENING),
     # ── listening: nobody speaks ───────────────────────────────────────────────────────────────────────────────
     (State.LISTENING, ev.VoiceBegan): TurnEdge(State.HEARING, (Do.OPEN_EAR,)),

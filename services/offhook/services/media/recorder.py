@@ -20,6 +20,7 @@ import anyio
 import anyio.to_thread
 
 from offhook.actors.ports import Recorded
+from offhook.protocol.call import recording_key
 from offhook.protocol.recording import (
     FIRST,
     LAST,
@@ -191,7 +192,7 @@ class FileRecording:
 
 
 class FileRecorder:
-    """The ``Recorder`` port: one file ``<call>.ogg`` for each call in ``folder``."""
+    """The ``Recorder`` port: files in ``folder``, one ``<call>.ogg`` for nearly each call."""
 
     def __init__(self, folder: Path, *, keep_days: int = 0) -> None:
         """Recordings older than ``keep_days`` are deleted; 0 keeps them for ever."""
@@ -208,7 +209,7 @@ class FileRecorder:
                 tasks.start_soon(self._clean)
 
     @asynccontextmanager
-    async def open_recording(self, call: str, *, consent: str) -> AsyncIterator[FileRecording]:
+    async def open_recording(self, call: str, *, part: int, consent: str) -> AsyncIterator[FileRecording]:
         """See ``Recorder``."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         comments = {
@@ -218,7 +219,7 @@ class FileRecorder:
         }
         if consent:
             comments["CONSENT"] = consent
-        recording = FileRecording(self._folder / f"{call}{SUFFIX}", comments, self._thread)
+        recording = FileRecording(self._folder / recording_key(call, part), comments, self._thread)
         self._recordings.add(recording)
         try:
             yield recording

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from offhook.protocol.call import call_of_recording
 from offhook.services.recordings.bucket import Bucket
 
 log = logging.getLogger("offhook.recordings")
@@ -89,7 +90,7 @@ def sweep(bucket: Bucket, oldest: float, since: float, is_erased: Callable[[str]
     too_old, news = (datetime.fromtimestamp(at, UTC) for at in (oldest, since))
     gone = 0
     for name, came in list(bucket.names()):
-        if came < too_old or (came > news and is_erased(name.removesuffix(".ogg"))):
+        if came < too_old or (came > news and is_erased(call_of_recording(name))):
             bucket.remove(name)
             gone += 1
     return gone

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
-from offhook.protocol.call import CallState
+from offhook.protocol.call import CallState, Recording
 from offhook.protocol.record import CallLives, Erased, OpenErasure
 from offhook.services.store.reading import struct
 from offhook.services.store.tables import (
@@ -45,7 +46,7 @@ def erase(connection: Connection, call: str, *, now: float, even_living: bool = 
         "call": call,
         "workspace": found.workspace,
         "asked_at": now,
-        "files": [found.recording["key"]] if found.recording else [],
+        "files": list(msgspec.convert(found.recording, Recording).keys) if found.recording else [],
         "deleted": deleted,
     }
     connection.execute(delete(erasures).where(erasures.c.call == call))
