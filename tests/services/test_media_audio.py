@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import anyio
 import pytest
 
 from offhook.actors.link import AudioLink
@@ -10,11 +11,18 @@ from offhook.protocol.sdp import check_offer
 from offhook.services.media.audio import CallAudio
 from offhook.services.media.ticker import Ticker
 
+pytestmark = pytest.mark.anyio
+
 OFFER = check_offer(
     (Path(__file__).parent.parent / "protocol" / "offers" / "chromium_audio.sdp").read_text(), allow_private=True
 )
 #: 20 ms of digital silence.
 SILENT = b"\xf8\xff\xfe"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 class Told:
@@ -26,10 +34,10 @@ class Told:
         self.audio = CallAudio(OFFER, 1, AudioLink(), self.sent.append, self.pressed.append, Ticker())
         self._sequence = 65_500
 
-    def put(self, payload: bytes = SILENT, *, kind: int = OFFER.opus, timestamp: int = 0, source: int = 7) -> None:
-        """The caller's next packet."""
+    def put(self, payload: bytes = SILENT, *, kind: int = OFFER.opus, timestamp: int = 0, skip: int = 0) -> None:
+        """The caller's next packet; with ``skip`` it comes before so many others, or after them."""
         self._sequence += 1
-        packet: RtpPacket = (kind, False, self._sequence % 2**16, timestamp, source, payload, b"")
+        packet: RtpPacket = (kind, False, (self._sequence + skip) % 2**16, timestamp, 7, payload, b"")
         self.audio.rtp(packet)
 
 
@@ -57,3 +65,16 @@ def test_what_was_heard_before_another_link_stays_counted(again: type[AudioLink]
     told.audio.connect(again())
     told.put(timestamp=100 * TICKS)
     assert told.audio.quality.heard >= 2.0
+
+
+async def test_how_long_packets_waited_is_told_when_the_audio_is_over() -> None:
+    told = Told()
+    told.put()
+    # The third comes before the second, and waits for it.
+    told.put(timestamp=2 * TICKS, skip=1)
+    told.put(timestamp=TICKS, skip=-1)
+    delay = told.audio.quality.delay
+    assert delay > 0
+    with anyio.move_on_after(0.01):
+        await told.audio.run()
+    assert told.audio.quality.delay == delay

@@ -59,6 +59,8 @@ class CallAudio:
         self._hearing: Hearing | None = None
         #: What became of the packets of streams that are over.
         self._heard = Counts()
+        #: How long the last packet of them had waited, seconds.
+        self._waited = 0.0
         self._digits = Digits()
         self._reports = Reports(ssrc)
         self._keypad = None if offer.digits is None else Keypad(offer.digits_rate)
@@ -129,7 +131,7 @@ class CallAudio:
     def quality(self) -> Quality:
         """How the audio has fared so far."""
         counts = self._heard if self._hearing is None else sum_of(self._heard, self._hearing.counts)
-        delay = 0.0 if self._hearing is None else self._hearing.delay
+        delay = self._waited if self._hearing is None else self._hearing.delay
         return self._reports.quality(counts, delay=delay, sent=self._speaking.packets)
 
     async def run(self) -> None:
@@ -180,6 +182,7 @@ class CallAudio:
     def _stop_hearing(self) -> None:
         if self._hearing is not None:
             self._heard = sum_of(self._heard, self._hearing.counts)
+            self._waited = self._hearing.delay
             self._hearing.close()
             self._hearing = None
 
