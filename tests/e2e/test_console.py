@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
-from page_stage import OpenPage
+from page_stage import MICROPHONE, OpenPage
 from playwright.sync_api import Page, expect
 from product import Product
 from sung_recording import BEGINS, SECONDS, sing, sing_spans, sung
@@ -380,6 +380,24 @@ def test_a_call_is_erased_once_that_is_confirmed(house: Product, enter: Any) -> 
     store = open_store(house.folder / "data" / "offhook.db")
     assert store.erasure(call_id(5)) is not None
     store.close()
+
+
+def test_a_living_call_is_held_resumed_and_ended(house: Product, enter: Any, open_page: OpenPage) -> None:
+    caller = open_page(address=house.url, flags=MICROPHONE)
+    caller.click("#start")
+    expect(caller.locator("#state")).to_contain_text("In call")
+    page = enter(f"calls/{caller.evaluate('window.offhookCall.sessionId')}")
+    page.get_by_role("button", name="Hold").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    expect(caller.locator("#state")).to_contain_text("hold", ignore_case=True)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Hold")).to_be_visible()
+    page.get_by_role("button", name="End").click()
+    page.get_by_role("dialog").get_by_role("button", name="End").click()
+    expect(caller.locator("#state")).to_contain_text("ended", ignore_case=True)
+    expect(page.get_by_role("button", name="Erase")).to_be_visible()
+    page.get_by_role("button", name="Erase").click()
+    page.get_by_role("dialog").get_by_role("button", name="Erase").click()
 
 
 def test_a_call_that_does_not_exist(house: Product, enter: Any) -> None:

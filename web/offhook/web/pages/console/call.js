@@ -129,9 +129,52 @@ function head(record, stage) {
       pill(record.state, texts),
       record.reason && make("span", { class: "quiet", text: wordFor(texts.reasons, record.reason) }),
       make("span", { class: "quiet", text: moment(record.created_at) }),
-      make("span", { class: "acts" }, copy, save, erase),
+      make("span", { class: "acts" }, ...orders(record, stage), copy, save, erase),
     ),
   ];
+}
+
+/**
+ * What can be done with a call that goes on.
+ *
+ * @param {CallRecord} record
+ * @param {Stage} stage
+ */
+function orders(record, { api, texts, say, fail, explain }) {
+  const words = texts.call;
+  const give = (/** @type {string} */ order) =>
+    api.send(`/v1/calls/${encodeURIComponent(record.id)}/${order}`, undefined, "POST");
+  const button = (/** @type {string} */ text, /** @type {() => void} */ act, danger = false) => {
+    const made = make("button", { class: danger ? "plain danger" : "plain", text, attributes: { type: "button" } });
+    made.addEventListener("click", act);
+    return made;
+  };
+  const now = (/** @type {string} */ order, /** @type {string} */ done) => async () => {
+    try {
+      await give(order);
+      say(done);
+    } catch (thrown) {
+      fail(thrown);
+    }
+  };
+  const askEnd = () =>
+    openDialog({
+      title: words.endTitle,
+      lead: words.endLead,
+      act: words.end,
+      cancel: texts.cancel,
+      grave: true,
+      explain,
+      done: async () => {
+        await give("end");
+        say(words.endedNow);
+      },
+    });
+  if (["ending", "ended"].includes(record.state)) return [];
+  const end = button(words.end, askEnd, true);
+  if (record.state === "answered") return [button(words.hold, now("hold", words.heldNow)), end];
+  if (record.state === "held") return [button(words.resume, now("resume", words.resumedNow)), end];
+  return [end];
 }
 
 /**
