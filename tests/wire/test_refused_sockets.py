@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import anyio
 import jwt
 import pytest
 from gateway_client import open_client
@@ -20,6 +21,30 @@ async def good_sdp() -> str:
     """An offer as aiortc makes it."""
     async with WebRtcCaller() as caller:
         return await caller.offer()
+
+
+# ── sockets that are cut ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_sockets_that_are_cut_while_their_offer_is_looked_at(stage: Stage, good_sdp: str) -> None:
+    """Each at another moment. A token that was spent suffices: its line to the bus is opened before."""
+    token, before = stage.new_token(), stage.processes()
+    moments = iter([number / 20_000 for number in range(240)])
+
+    async def cut_some() -> None:
+        for moment in moments:
+            async with open_client(stage.signaling) as client:
+                await client.offer(token, sdp=good_sdp)
+                await anyio.sleep(moment)
+                client.drop()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(cut_some)
+    async with open_client(stage.signaling) as client:
+        await client.call(stage.new_token(), mode="echo")
+        await client.hang_up()
+    assert stage.processes() == before, "a process has ended"
 
 
 # ── broken frames ──────────────────────────────────────────────────────────────────────────────────────────────────

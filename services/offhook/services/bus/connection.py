@@ -73,7 +73,8 @@ class Connection:
         self._inbox = f"_INBOX.{secrets.token_hex(12)}"
         self._tokens = itertools.count()
         self._exchanges: dict[str, Exchange] = {}
-        self._listeners = [_Listener(f"{self._inbox}.*", "", self._take_reply)]
+        #: In the order they came.
+        self._listeners = dict.fromkeys([_Listener(f"{self._inbox}.*", "", self._take_reply)])
 
     @property
     def is_up(self) -> bool:
@@ -157,18 +158,22 @@ class Connection:
             receive(reply_of(msg))
 
         listener = _Listener(subject, group, take)
+        client = self._live()
         try:
-            await listener.start(self._live())
+            await listener.start(client)
         except errors.BadSubjectError as error:
             raise ValueError(f"cannot subscribe to {subject!r}: {error}") from error
         except (errors.Error, OSError) as error:
             raise BusAway(str(error)) from error
-        self._listeners.append(listener)
+        if client is not self._client:
+            # The next one was connected meanwhile, and knows nothing of this subscription.
+            raise BusAway("the bus was lost while subscribing")
+        self._listeners[listener] = None
         try:
             await self._wait_in_place()
             yield
         finally:
-            self._listeners.remove(listener)
+            del self._listeners[listener]
             await listener.stop()
 
     async def _wait_in_place(self) -> None:
@@ -213,8 +218,12 @@ class Connection:
 
     async def _connect(self, client: Client, url: str) -> None:
         await connect_client(client, url, self.name)
-        for listener in self._listeners:
-            await listener.start(client)
+        # Some end while others are started; none comes before there is a client.
+        for listener in tuple(self._listeners):
+            if listener in self._listeners:
+                await listener.start(client)
+            if listener not in self._listeners:
+                await listener.stop()
         self._client = client
 
     async def _prepare(self, client: Client, prepare: Callable[[], Awaitable[None]]) -> None:

@@ -83,19 +83,25 @@ class BusThread:
                 await self.bus.connection.publish(subject, data)
 
     async def enter(self, context: AbstractAsyncContextManager[None], held: list[asyncio.Task[None]]) -> None:
-        """Enter ``context`` in a task of its own that is put into ``held``; cancelling that leaves the context."""
+        """Enter ``context`` in a task of its own that is put into ``held``; cancelling that leaves the context.
+
+        Who is cancelled while waiting here has given the context up: it is left again as soon as it is entered.
+        """
         entered = self._loop.create_future()
 
         async def hold() -> None:
             try:
                 async with context:
+                    if entered.cancelled():
+                        return
                     entered.set_result(None)
                     await asyncio.Event().wait()
             except Exception as error:
-                # Before it is entered the error is the caller's; afterwards it is a fault of ours.
-                if entered.done():
+                # Before it is entered the error is the caller's, if there still is one; then it is a fault of ours.
+                if not entered.done():
+                    entered.set_exception(error)
+                elif not entered.cancelled():
                     raise
-                entered.set_exception(error)
 
         held.append(self._tasks.create_task(hold()))
         await entered
