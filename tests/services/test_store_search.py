@@ -227,6 +227,17 @@ def test_no_word_of_an_erased_call_is_left_in_the_file(tmp_path: Path) -> None:
     assert b"common" in written and b"swordfish" not in written
 
 
+def test_open_erasures_are_found_page_by_page_and_by_call(store: Store) -> None:
+    for call in ("1", "2", "3"):
+        keep(store, log_of(call))
+        assert store.erase(call, now=50.0 - int(call)) is not None
+    first = store.open_erasures(limit=2)
+    rest = store.open_erasures(after=first[-1].call, limit=2)
+    assert ([one.call for one in first], [one.call for one in rest]) == (["1", "2"], ["3"])
+    store.end_erasure("3", {}, now=60.0)
+    assert (store.open_erasure("2"), store.open_erasure("3")) == (first[1], None)
+
+
 def test_a_call_that_lives_is_not_erased(store: Store) -> None:
     keep(store, log_of("1", ended=False))
     with pytest.raises(CallLives):

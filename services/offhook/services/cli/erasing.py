@@ -36,7 +36,8 @@ async def erase_call(
         report = _erase_record(archive, story.call)
         deleted = report.deleted if report is not None else {}
         if archive.store is not None and report is not None:
-            names = next((one.files for one in archive.store.open_erasures() if one.call == story.call), ())
+            erasure = archive.store.open_erasure(story.call)
+            names = erasure.files if erasure is not None else ()
             count = sum([await files.delete(name) for name in names])
             ended = {"log_messages": messages, "recordings": count}
             if count == len(names):

@@ -20,6 +20,8 @@ from offhook.services.store.tables import (
 DAY = 86_400.0
 #: Pages of the index of words that are rewritten in one transaction: some milliseconds.
 PAGES = 200
+#: Erasures of which log and files are still to be deleted.
+_OPEN = select(erasures.c.call, erasures.c.files).where(erasures.c.done_at.is_(None))
 
 
 def erase(connection: Connection, call: str, *, now: float, even_living: bool = False) -> Erased | None:
@@ -73,10 +75,16 @@ def _changes(connection: Connection) -> int:
     return int(connection.execute(text("SELECT total_changes()")).scalar_one())
 
 
-def read_open_erasures(connection: Connection, limit: int) -> list[OpenErasure]:
-    """Erasures of which log and files are still to be deleted, oldest first."""
-    query = select(erasures.c.call, erasures.c.files).where(erasures.c.done_at.is_(None))
-    return [struct(row, OpenErasure) for row in connection.execute(query.order_by(erasures.c.asked_at).limit(limit))]
+def read_open_erasures(connection: Connection, after: str, limit: int) -> list[OpenErasure]:
+    """Erasures of which log and files are still to be deleted, by call, those ``after`` one."""
+    query = _OPEN.where(erasures.c.call > after).order_by(erasures.c.call).limit(limit)
+    return [struct(row, OpenErasure) for row in connection.execute(query)]
+
+
+def read_open_erasure(connection: Connection, call: str) -> OpenErasure | None:
+    """The erasure of a call, while its log and files are still to be deleted."""
+    row = connection.execute(_OPEN.where(erasures.c.call == call)).first()
+    return None if row is None else struct(row, OpenErasure)
 
 
 def read_erasure(connection: Connection, call: str, *, workspace: str | None = None) -> Erased | None:

@@ -52,9 +52,9 @@ class StoreErasures:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def open_erasures(self) -> list[OpenErasure]:
+    async def open_erasures(self, *, after: str) -> list[OpenErasure]:
         """See ``Erasures``."""
-        return await anyio.to_thread.run_sync(self._store.open_erasures)
+        return await anyio.to_thread.run_sync(partial(self._store.open_erasures, after=after))
 
     async def forget_words(self) -> None:
         """See ``Erasures``."""

@@ -142,10 +142,15 @@ class Store:
         with self.reading() as connection:
             return erasing.read_retention(connection, workspace)
 
-    def open_erasures(self, limit: int = 100) -> list[OpenErasure]:
-        """Erasures of which log and files are still to be deleted."""
+    def open_erasures(self, *, after: str = "", limit: int = 100) -> list[OpenErasure]:
+        """Erasures of which log and files are still to be deleted, by call, those ``after`` one."""
         with self.reading() as connection:
-            return erasing.read_open_erasures(connection, limit)
+            return erasing.read_open_erasures(connection, after, limit)
+
+    def open_erasure(self, call: str) -> OpenErasure | None:
+        """The erasure of a call, while its log and files are still to be deleted."""
+        with self.reading() as connection:
+            return erasing.read_open_erasure(connection, call)
 
     # ── connections ────────────────────────────────────────────────────────────────────────────────────────────
 
