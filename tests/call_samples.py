@@ -37,6 +37,7 @@ _SAMPLES: dict[type[ev.Event], Callable[[Call], CallEvent]] = {
     ev.AudioMeasured: lambda _: ev.AudioMeasured(quality=Quality(received=3000, lost=30, heard=59.4, mos=4.2)),
     ev.CallerReturned: lambda _: ev.CallerReturned(socket="socket-2"),
     ev.Reoffered: lambda _: ev.Reoffered(sdp="v=0 offer again"),
+    ev.ReofferRefused: lambda _: ev.ReofferRefused(reason="sdp_invalid", message="That is no offer."),
     ev.TimedOut: lambda call: ev.TimedOut(state=call.state, epoch=call.epoch),
 }
 

@@ -1,4 +1,4 @@
-"""What the media actor tells of how a call's audio fared: now and then, at the end, and nothing twice."""
+"""What the media actor tells: how the audio fared, now and then, at the end, and nothing twice; and what it refuses."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +16,7 @@ from offhook.protocol import subjects
 from offhook.protocol.call import CallEvent
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
+from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.messages import AddCandidate, Envelope, Taken, decode_envelope, encode
 from offhook.protocol.quality import Quality
 from offhook.simulation.bus import SimulatedBus
@@ -31,6 +32,8 @@ class Peer:
         self._up = False
 
     async def answer(self, offer: str) -> str:
+        if offer == "bad":
+            raise Refusal(Reason.SDP_INVALID, "That is no offer.")
         return f"answer to {offer}"
 
     async def offer(self) -> str:
@@ -64,7 +67,10 @@ class Peer:
 class Stage:
     """A media actor, its peers in the order in which they were opened, and what the session got."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sdp: str = "first", opening: int = 1, quality: Quality | None = None) -> None:
+        self._order = do.OpenMedia(
+            sdp=sdp, agent="a", version="1", mode="traditional", opening=opening, quality=quality
+        )
         self.peers: list[Peer] = []
         self.got: list[CallEvent] = []
         self._orders, self._inbox = anyio.create_memory_object_stream[Envelope](16)
@@ -99,12 +105,11 @@ class Stage:
 
         async def run() -> None:
             actor = MediaActor(CALL, bus=self._bus.client("voice"), engine=self, link=AudioLink(), node="voice-1")
-            order = do.OpenMedia(sdp="first", agent="a", version="1", mode="traditional")
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.take_reports)
                 await anyio.sleep(0.1)
                 async with anyio.create_task_group() as life:
-                    life.start_soon(actor.run, order, cast(Inbox, self._inbox))
+                    life.start_soon(actor.run, self._order, cast(Inbox, self._inbox))
                     await anyio.sleep(1)
                     await scenario()
                     await self.order(do.CloseMedia())
@@ -151,3 +156,50 @@ def test_a_peer_that_measures_nothing_has_nothing_told() -> None:
     stage.play(scenario)
     assert stage.told == []
     assert type(stage.got[-1]) is ev.MediaClosed
+
+
+def test_a_call_that_had_another_voice_node_has_one_quality() -> None:
+    stage = Stage(opening=2, quality=Quality(received=100, lost=3, jitter=0.5))
+
+    async def scenario() -> None:
+        stage.peers[0].fared = Quality(received=7, jitter=0.1)
+
+    stage.play(scenario)
+    assert stage.told == [Quality(received=107, lost=3, jitter=0.1)]
+
+
+REFUSED = ev.ReofferRefused(reason="sdp_invalid", message="That is no offer.")
+
+
+def test_a_second_offer_that_is_refused_leaves_the_first_connection_alone() -> None:
+    stage = Stage()
+
+    async def scenario() -> None:
+        await stage.order(do.ReopenMedia(sdp="bad"))
+        assert stage.got[-1] == REFUSED
+        await stage.order(do.ReopenMedia(sdp="second"))
+        assert ev.MediaPrepared(sdp="answer to second", node="voice-1") in stage.got
+
+    stage.play(scenario)
+
+
+def test_a_call_that_lost_its_voice_node_does_not_fail_with_an_offer() -> None:
+    stage = Stage(sdp="bad", opening=2)
+
+    async def scenario() -> None:
+        assert stage.got == [REFUSED, ev.MediaClosed()]
+
+    stage.play(scenario)
+
+
+def test_only_those_of_an_earlier_opening_are_closed() -> None:
+    stage = Stage(opening=2)
+
+    async def scenario() -> None:
+        for before in (1, 2):
+            await stage.order(do.CloseMedia(before=before))
+        assert ev.MediaClosed() not in stage.got
+        await stage.order(do.CloseMedia(before=3))
+        assert stage.got[-1] == ev.MediaClosed()
+
+    stage.play(scenario)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from call_samples import ENTERED, OFFERED, call_in, event_for
 
-from offhook.protocol.call import Call, CallEffect, CallState, EndReason, standing, step
+from offhook.protocol.call import Call, CallEffect, CallState, EndReason, answer_due, standing, step
 from offhook.protocol.call import effects as do
 from offhook.protocol.call import events as ev
 
@@ -63,17 +63,17 @@ def test_media_opens_again_with_the_new_offer() -> None:
 
 def test_a_call_that_lost_its_voice_node_opens_anywhere_with_the_next_offer() -> None:
     lost, effects = step(call_in(State.ANSWERED), ev.VoiceLost(node="voice-1"), NOW)
-    assert effects == [do.HoldAgent(), do.Announce(event="reconnecting")]
-    assert (lost.node, lost.answer, lost.opening, standing(lost)) == (None, None, 2, [])
+    assert effects == [do.CloseMedia(before=2), do.Announce(event="reconnecting")]
+    assert (lost.node, lost.answer, lost.opening, standing(lost)) == (None, None, 2, [do.CloseMedia(before=2)])
     call, effects = step(lost, ev.Reoffered(sdp="v=0 new"), NOW)
     (opened,) = effects
     assert isinstance(opened, do.OpenMedia)
     assert (opened.sdp, opened.agent, opened.version, opened.variables) == ("v=0 new", "parrot", "3", OFFERED.variables)
     assert (opened.opening, opened.lines) == (3, 2)
-    assert standing(call) == effects
+    assert standing(call) == [do.CloseMedia(before=3), *effects]
     prepared, effects = step(call, ev.MediaPrepared(sdp="v=0 there", node="voice-2"), NOW)
     assert (prepared.node, effects, standing(prepared)) == (
-        "voice-2", [do.SendAnswer(sdp="v=0 there")], [do.HoldAgent()],
+        "voice-2", [do.SendAnswer(sdp="v=0 there")], [do.CloseMedia(before=3), do.HoldAgent()],
     )  # fmt: skip
     assert step(prepared, ev.Reoffered(sdp="v=0 newer"), NOW)[1] == [do.ReopenMedia(sdp="v=0 newer")]
 
@@ -85,7 +85,8 @@ def test_a_caller_who_has_offered_before_the_loss_was_known_is_served_at_once(st
     opened = effects[-2]
     assert isinstance(opened, do.OpenMedia)
     assert (opened.sdp, opened.opening) == ("v=0 new", 2)
-    assert standing(lost) == [opened]
+    assert effects[0] == do.CloseMedia(before=2)
+    assert standing(lost) == [do.CloseMedia(before=2), opened]
     assert isinstance(effects[-1], do.Announce)
 
 
@@ -103,6 +104,28 @@ def test_who_answers_an_offer_is_asked_again_with_the_number_of_the_newest() -> 
         call, effects = step(call, ev.Reoffered(sdp=f"v=0 {number}"), NOW)
         openings += [effect.opening for effect in effects if isinstance(effect, do.OpenMedia)]
     assert openings == [3, 4, 5]
+
+
+@pytest.mark.parametrize("state", [State.ANSWERED, State.HELD, State.RECONNECTING])
+def test_a_voice_node_that_does_not_answer_a_new_offer_counts_as_lost_after_two_seconds(state: CallState) -> None:
+    asked, _ = step(call_in(state), ev.Reoffered(sdp="v=0 new"), NOW)
+    assert (answer_due(call_in(state)), answer_due(asked)) == (None, NOW + 2)
+    newer, _ = step(asked, ev.Reoffered(sdp="v=0 newer"), NOW + 1)
+    assert answer_due(newer) == NOW + 3
+    for event in (
+        ev.MediaPrepared(sdp="v=0 here", node="voice-1"),
+        ev.ReofferRefused(reason="sdp_invalid", message="No."),
+        ev.VoiceLost(node="voice-1"),
+        ev.CallerHungUp(),
+    ):
+        assert answer_due(step(asked, event, NOW + 1)[0]) is None
+
+
+def test_a_new_offer_that_is_refused_changes_nothing_and_the_caller_is_told() -> None:
+    asked, _ = step(call_in(State.ANSWERED), ev.Reoffered(sdp="v=0 new"), NOW)
+    call, effects = step(asked, ev.ReofferRefused(reason="sdp_invalid", message="No."), NOW)
+    assert effects == [do.SendError(reason="sdp_invalid", message="No.")]
+    assert (call.state, call.node, call.reoffer, call.failure) == (State.ANSWERED, "voice-1", None, None)
 
 
 def test_every_socket_but_the_new_one_is_left() -> None:

@@ -184,6 +184,11 @@ def test_the_loss_of_another_voice_node_changes_nothing(state: CallState) -> Non
             step(call, ev.VoiceLost(node="voice-2"), NOW)
 
 
+def test_a_call_without_an_offer_has_no_voice_node_to_lose() -> None:
+    call = msgspec.structs.replace(call_in(State.CREATED), node="voice-1")
+    assert follow(call, ev.VoiceLost(node="voice-1")) is None
+
+
 def test_nobody_is_connected_while_there_is_no_voice_node() -> None:
     with pytest.raises(OtherNode):
         step(msgspec.structs.replace(call_in(State.RECONNECTING), node=None), ev.MediaConnected(), NOW)
@@ -236,6 +241,7 @@ OperatorHungUp  .           ending      ending      ending        ending        
 CallerDropped   ended       ending      ending      answered      held          reconnecting  .           .
 CallerReturned  .           .           ringing     answered      held          reconnecting  .           .
 Reoffered       .           .           .           answered      held          reconnecting  .           .
+ReofferRefused  .           .           .           answered      held          reconnecting  .           .
 ShutDown        ended       ending      ending      ending        ending        ending        .           .
 TimedOut        ended       ending      ending      ending        ending        ending        ended       .
 """
@@ -256,8 +262,7 @@ MediaFailed     connecting ringing answered held       SendError StopAgent
 MediaFailed     reconnecting                           StopAgent
 MediaClosed     ending                                 Announce EndSignaling
 VoiceLost       connecting ringing                     SendError StopAgent
-VoiceLost       answered                               HoldAgent Announce
-VoiceLost       held reconnecting                      Announce
+VoiceLost       answered held reconnecting             CloseMedia Announce
 AgentAnswered   ringing                                StartAgent Announce
 AgentCompleted  answered reconnecting                  StopAgent
 AgentFailed     connecting ringing answered held       SendError StopAgent
@@ -277,6 +282,7 @@ CallerDropped   created                                Announce EndSignaling
 CallerDropped   connecting ringing                     StopAgent
 CallerReturned  ringing answered held reconnecting     LeaveSocket
 Reoffered       answered held reconnecting             ReopenMedia
+ReofferRefused  answered held reconnecting             SendError
 ShutDown        created                                Announce EndSignaling
 ShutDown        connecting ringing answered held       StopAgent
 ShutDown        reconnecting                           StopAgent

@@ -73,6 +73,8 @@ class Walk:
             case do.ResumeMedia():
                 assert self.media == "held"
                 self.media = "open"
+            case do.CloseMedia(before=before) if before:
+                self.agent = "muted"
             case do.CloseMedia():
                 assert self.agent == "stopped"
                 self.media = "closed"

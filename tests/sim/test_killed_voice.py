@@ -9,11 +9,13 @@ import pytest
 from parrot import Birds
 
 from offhook.actors.document_agents import DocumentAgents
-from offhook.actors.lease import VOICES
+from offhook.actors.lease import RENEW, VOICES
 from offhook.actors.ports import BusAway
+from offhook.actors.session import REPEAT
 from offhook.protocol import subjects
 from offhook.protocol.call import CallEvent, EndReason
 from offhook.protocol.call import events as ev
+from offhook.protocol.call.table import ANSWER_WITHIN
 from offhook.protocol.messages import Envelope, encode
 from offhook.simulation.calls import SimulatedCall
 from offhook.simulation.rehearsal import AGENT, Rehearsal
@@ -201,18 +203,34 @@ def test_a_call_on_hold_stays_on_hold_and_goes_on_after_it() -> None:
     run(scenario)
 
 
-def test_a_page_that_has_offered_before_the_loss_is_known_waits_no_longer_than_that() -> None:
+def test_who_offers_again_does_not_wait_until_the_node_counts_as_dead_for_all() -> None:
     async def scenario() -> None:
         async with open_world(Birds(), voices=2) as world:
             call = await world.dial("parrot")
             await call.hears("parrot")
             await anyio.sleep(1)
             world.kill(carrier(world, call))
-            await anyio.sleep(2)
+            await anyio.sleep(1)
             call.offers_again()
-            await call.sees("reconnecting")
-            await call.sees("resumed", within=1.0)
+            await call.sees("resumed", within=ANSWER_WITHIN + 0.5)
             await call.hears("are you still there")
+
+    run(scenario)
+
+
+def test_a_page_that_has_offered_when_the_loss_is_known_is_served_at_once() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds(), voices=2) as world:
+            call = await world.dial("parrot")
+            await call.hears("parrot")
+            await anyio.sleep(1)
+            first = carrier(world, call)
+            world.kill(first)
+            call.offers_again()
+            await anyio.sleep(0.5)
+            world.bus.remove(f"{VOICES}{first}")
+            # With the next look of the gateway.
+            await call.sees("resumed", within=RENEW + 0.3)
 
     run(scenario)
 
@@ -235,7 +253,7 @@ def test_one_voice_node_that_is_started_again_is_enough() -> None:
                 await anyio.sleep(3)
                 # Nobody takes the offer yet; it stands.
                 await world.start_voice(f"voice-{number}")
-                await call.hears("play on monday")
+                await call.hears("play on monday", within=REPEAT + 3)
                 assert [event["event"] for event in call.events[seen:]][:2] == ["reconnecting", "resumed"]
             await call.says("yes")
             assert (await call.ended()).reason == EndReason.AGENT_COMPLETED
@@ -313,6 +331,33 @@ def test_a_node_that_was_frozen_for_too_long_does_no_harm(voices: int) -> None:
             await anyio.sleep(15)
             assert world.engine.open == 0
             assert not any(node.voice.calls for node in world.nodes.values() if node.voice)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("voices", [1, 2])
+def test_a_node_that_was_too_slow_for_one_call_lets_go_of_it(voices: int) -> None:
+    """It does not count as dead for all, and keeps its lease."""
+
+    async def scenario() -> None:
+        async with open_world(club(Book()), voices=voices) as world:
+            call = await world.dial("club")
+            await call.hears("which day shall it be")
+            await anyio.sleep(1)
+            first = carrier(world, call)
+            world.freeze(first)
+            await anyio.sleep(1)
+            call.offers_again()
+            await anyio.sleep(ANSWER_WITHIN + 0.5)
+            world.thaw(first)
+            await call.sees("resumed", within=0.5)
+            await call.hears("which day shall it be")
+            await anyio.sleep(10)
+            assert f"{VOICES}{first}" in world.bus.kept
+            assert world.engine.open == 1
+            assert sum(len(node.voice.calls) for node in world.nodes.values() if node.voice) == 1
+            await call.says("friday")
+            await call.hears("play on friday")
 
     run(scenario)
 

@@ -120,8 +120,8 @@ class MediaActor:
         self._holding = False
         #: The last offer of the caller, empty where the offer is ours; None: no order yet.
         self._offer: str | None = None
-        #: Whether the call was up at another voice node before.
-        self._taken_up = False
+        #: Number of the attempt to have a voice node; from 2 the call was up at another one before.
+        self._opening = 1
         self._tasks: TaskGroup
         self._reporter: Reporter
         self._tape: Tape
@@ -134,7 +134,7 @@ class MediaActor:
     async def run(self, order: do.OpenMedia, inbox: Inbox) -> None:
         """Take the offer, then follow the orders in ``inbox`` until told to close."""
         self._echo = order.mode == "echo"
-        self._taken_up = order.opening > 1
+        self._opening = order.opening
         self._past = self._told = order.quality
         self._source = f"media {self._node} {order.opening}"
         async with (
@@ -163,15 +163,17 @@ class MediaActor:
                 log.warning("media of a forsaken call closed", extra={"call": self.call})
                 return
             match letter:
+                case Envelope(body=do.CloseMedia(before=before)) if before in range(1, self._opening + 1):
+                    log.debug("not meant for this opening", extra={"call": self.call})
                 case Envelope(body=do.CloseMedia()) | _Unwanted():
                     return
                 case Envelope():
                     await self._obey(letter)
                 case _News(event=PeerDigit(digit=digit)):
                     await self._pass_digit(digit)
-                case _News(number=1, event=_Refused(refusal=refusal)) if self._taken_up:
-                    # Nobody knows yet that the call was to be here; the caller offers again, and anybody may take it.
-                    log.info("offer refused", extra={"call": self.call, "why": str(refusal)})
+                case _News(number=1, event=_Refused(refusal=refusal)) if self._opening > 1:
+                    # The call is not here yet. When the caller offers again anybody may take it.
+                    self._refuse(refusal)
                     return
                 case _News():
                     alive = self._take(letter)
@@ -275,7 +277,10 @@ class MediaActor:
                 self._retire_before(number)
                 self._reporter.report(ev.MediaConnected())
                 self._tape.begin()
-            case _Refused() | PeerFailed() | PeerClosed() if not connection.was_up and (number > 1 or self._taken_up):
+            case _Refused(refusal=refusal) if number > 1:
+                self._refuse(refusal)
+                self._connections.remove(connection)
+            case PeerFailed() | PeerClosed() if not connection.was_up and (number > 1 or self._opening > 1):
                 # Only the attempt to come back has failed; the caller may try again while the call waits.
                 log.info("connection did not come up", extra={"call": self.call})
                 self._connections.remove(connection)
@@ -288,6 +293,10 @@ class MediaActor:
                 connection.up = False
                 self._reporter.report(ev.MediaLost())
         return any(known.up for known in self._connections)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Only the attempt to come back has failed; the caller may try again while the call waits or goes on."""
+        self._reporter.report(ev.ReofferRefused(reason=refusal.reason.value, message=refusal.message))
 
     async def _offer_answer(self, number: int, sdp: str) -> None:
         wanted = await self._reporter.ask(ev.MediaPrepared(sdp=sdp, node=self._node))

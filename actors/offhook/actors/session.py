@@ -25,6 +25,7 @@ from offhook.protocol.call import (
     CallState,
     LogEntry,
     NoEdge,
+    answer_due,
     deadline,
     standing,
     step,
@@ -37,7 +38,7 @@ from offhook.protocol.messages import TO_AGENT, TO_MEDIA, TO_SESSION, BadMessage
 log = logging.getLogger("offhook.session")
 
 #: Seconds until the orders of a state are repeated for the first time; then it takes twice as long each time, at most
-#: ``SELDOM``.
+#: ``SELDOM``, but not while no voice node has the call.
 REPEAT = 1.0
 SELDOM = 8.0
 #: Actors whose reports name their voice node and the opening they come from (``media voice-1 1``).
@@ -109,16 +110,22 @@ class SessionActor:
     # ── taking events ──────────────────────────────────────────────────────────────────────────────────────────
 
     async def _next(self) -> Report | None:
-        """The next report, or the timeout of the present state; None when the orders are to be repeated first."""
-        until = deadline(self.call)
-        assert until is not None
+        """The next report, or what time has brought; None when the orders are to be repeated first."""
+        until, event = self._due()
         allowed = max(0.0, until - self._clock.now())
         again = max(0.0, self._repeat_at - anyio.current_time())
         with anyio.move_on_after(min(allowed, again)):
             return await self.mailbox.get()
-        if again < allowed:
-            return None
-        return Report(ev.TimedOut(state=self.call.state, epoch=self.call.epoch))
+        return None if again < allowed else Report(event)
+
+    def _due(self) -> tuple[float, CallEvent]:
+        """What has happened when nobody reports anything until then, seconds since the epoch."""
+        call, until, answer = self.call, deadline(self.call), answer_due(self.call)
+        assert until is not None
+        if answer is not None and answer < until:
+            assert call.node is not None
+            return answer, ev.lost_voice(call.node, can_return=not call.we_offer)
+        return until, ev.TimedOut(state=call.state, epoch=call.epoch)
 
     async def _take(self, report: Report) -> None:
         known, accepted = self._taken.get(report.source, (0, True))
@@ -181,6 +188,9 @@ class SessionActor:
         """Orders can get lost, on the bus and with an owner that dies; whoever has obeyed already ignores them."""
         for effect in standing(self.call):
             await self._post(effect)
+        if self.call.node is None:
+            # Nobody has the call, and a caller waits; the next voice node may be starting now.
+            self._repeat_after = REPEAT
         self._repeat_at = anyio.current_time() + self._repeat_after
         self._repeat_after = min(2 * self._repeat_after, SELDOM)
 

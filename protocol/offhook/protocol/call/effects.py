@@ -62,6 +62,9 @@ class ResumeMedia(Effect, frozen=True):
 class CloseMedia(Effect, frozen=True):
     """Close the peer connection, then report ``MediaClosed``."""
 
+    #: Only for those of an opening with a lower number: the call goes on elsewhere. 0: for all.
+    before: int = 0
+
 
 # ── to the agent actor ────────────────────────────────────────────────────────────────────────────────────────────
 

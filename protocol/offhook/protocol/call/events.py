@@ -229,6 +229,14 @@ class Reoffered(Event, frozen=True):
     sdp: str
 
 
+class ReofferRefused(Event, frozen=True):
+    """The voice node cannot take the caller's new offer; what there was stays as it is."""
+
+    #: A ``Reason`` word and a sentence for the caller.
+    reason: str
+    message: str
+
+
 class ShutDown(Event, frozen=True):
     """The operator ends the call with the system."""
 
@@ -273,6 +281,7 @@ CallEvent = (
     | CallerDropped
     | CallerReturned
     | Reoffered
+    | ReofferRefused
     | ShutDown
     | TimedOut
 )

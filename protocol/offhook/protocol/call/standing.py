@@ -11,6 +11,12 @@ from offhook.protocol.call.step import Call, open_media
 
 def standing(call: Call) -> list[do.CallEffect]:
     """The orders that stand for ``call``, in the order they are to be posted."""
+    # Voice nodes that only seemed to be gone may still have it.
+    others: list[do.CallEffect] = [do.CloseMedia(before=call.opening)] if call.opening > 1 else []
+    return others + _standing(call)
+
+
+def _standing(call: Call) -> list[do.CallEffect]:
     match call.state:
         case CallState.CONNECTING if call.offer is not None and call.answer is None:
             return [open_media(call, call.offer.sdp)]

@@ -11,7 +11,7 @@ from offhook.protocol.call import recording as recordings
 from offhook.protocol.call.memory import Memory, remember
 from offhook.protocol.call.recording import Recording
 from offhook.protocol.call.states import CallState, EndReason
-from offhook.protocol.call.table import RETURNS, TABLE, TIMEOUTS, Edge, Table
+from offhook.protocol.call.table import ANSWER_WITHIN, RETURNS, TABLE, TIMEOUTS, Edge, Table
 from offhook.protocol.errors import OffhookError, Reason
 from offhook.protocol.quality import Quality
 
@@ -36,6 +36,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     opening: int = 1
     #: The caller's newest offer of new media, while it has no answer.
     reoffer: str | None = None
+    #: When that was taken, seconds since the epoch.
+    reoffered_at: float = 0.0
     #: The caller's answer to our offer.
     reply: str | None = None
     #: The state that was left for ``reconnecting``.
@@ -61,6 +63,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         if self.answered_at is None or self.ended_at is None:
             return 0.0
         return max(0.0, self.ended_at - self.answered_at)
+
+
+_WITH_AGENT = frozenset({CallState.ANSWERED, CallState.HELD, CallState.RECONNECTING})
 
 
 class NoEdge(OffhookError):
@@ -92,6 +97,13 @@ def deadline(call: Call) -> float | None:
         assert call.answered_at is not None and call.offer is not None
         return call.answered_at + call.offer.max_duration
     return call.entered_at + TIMEOUTS[call.state]
+
+
+def answer_due(call: Call) -> float | None:
+    """When the voice node counts as lost if the caller's new offer has no answer by then, seconds since the epoch."""
+    if call.reoffer is None or call.node is None or call.state not in _WITH_AGENT:
+        return None
+    return call.reoffered_at + ANSWER_WITHIN
 
 
 def step(
@@ -164,7 +176,9 @@ def _learn(call: Call, event: ev.CallEvent, at: float) -> Call:
         case ev.Reoffered(sdp=sdp):
             # An answer to the offer before it would be none to this one.
             opening = call.opening + (call.node is None)
-            return msgspec.structs.replace(call, reoffer=sdp, opening=opening)
+            return msgspec.structs.replace(call, reoffer=sdp, reoffered_at=at, opening=opening)
+        case ev.ReofferRefused():
+            return msgspec.structs.replace(call, reoffer=None)
         case ev.OfferAnswered(sdp=sdp):
             return msgspec.structs.replace(call, reply=sdp)
         case ev.Said(line=line):
@@ -242,6 +256,10 @@ def _open_media(_call: Call, after: Call, event: ev.CallEvent) -> do.OpenMedia |
     return open_media(after, sdp) if sdp is not None and after.node is None else None
 
 
+def _close_media(_call: Call, after: Call, event: ev.CallEvent) -> do.CloseMedia:
+    return do.CloseMedia(before=after.opening if isinstance(event, ev.VoiceLost) else 0)
+
+
 def _reopen_media(_call: Call, after: Call, event: ev.CallEvent) -> do.ReopenMedia | None:
     assert isinstance(event, ev.Reoffered)
     return None if after.node is None else do.ReopenMedia(sdp=event.sdp)
@@ -266,7 +284,7 @@ def _take_answer(_call: Call, _after: Call, event: ev.CallEvent) -> do.TakeAnswe
 
 
 def _send_error(_call: Call, _after: Call, event: ev.CallEvent) -> do.SendError:
-    if isinstance(event, ev.MediaFailed | ev.AgentFailed):
+    if isinstance(event, ev.MediaFailed | ev.AgentFailed | ev.ReofferRefused):
         return do.SendError(reason=event.reason, message=event.message)
     if isinstance(event, ev.VoiceLost):
         return do.SendError(reason=Reason.MEDIA_FAILED.value, message=ev.VOICE_IS_GONE)
@@ -315,6 +333,7 @@ _MAKE: dict[type[do.Effect], Callable[[Call, Call, ev.CallEvent], Any]] = {
     **{kind: _plain(kind) for kind in do.EFFECTS},
     do.OpenMedia: _open_media,
     do.ReopenMedia: _reopen_media,
+    do.CloseMedia: _close_media,
     do.LeaveSocket: _leave_socket,
     do.SendAnswer: _send_answer,
     do.SendOffer: _send_offer,

@@ -95,12 +95,13 @@ TABLE: Table = {
     (State.ANSWERED, ev.AudioMeasured): Edge(State.ANSWERED),
     (State.ANSWERED, ev.CallHeld): Edge(State.HELD, (do.HoldAgent, do.HoldMedia, do.Announce)),
     (State.ANSWERED, ev.MediaLost): Edge(State.RECONNECTING, (do.HoldAgent, do.Announce)),
-    # Who has offered new media already is served at once. An agent that only seems to be gone falls silent.
-    (State.ANSWERED, ev.VoiceLost): Edge(State.RECONNECTING, (do.HoldAgent, do.OpenMedia, do.Announce)),
+    # Who has offered new media already is served at once. A voice node that only seemed to be gone lets go.
+    (State.ANSWERED, ev.VoiceLost): Edge(State.RECONNECTING, (do.CloseMedia, do.OpenMedia, do.Announce)),
     # The voice goes on without the socket; the caller may come back to it (G11).
     (State.ANSWERED, ev.CallerDropped): Edge(State.ANSWERED),
     (State.ANSWERED, ev.CallerReturned): Edge(State.ANSWERED, (do.LeaveSocket,)),
     (State.ANSWERED, ev.Reoffered): Edge(State.ANSWERED, (do.ReopenMedia,)),
+    (State.ANSWERED, ev.ReofferRefused): Edge(State.ANSWERED, (do.SendError,)),
     (State.ANSWERED, ev.MediaPrepared): Edge(State.ANSWERED, (do.SendAnswer,)),
     (State.ANSWERED, ev.AgentCompleted): _ending(EndReason.AGENT_COMPLETED),
     (State.ANSWERED, ev.AgentFailed): _ending(EndReason.FAILED, do.SendError),
@@ -115,7 +116,7 @@ TABLE: Table = {
     (State.HELD, ev.FloorPassed): Edge(State.HELD),
     (State.HELD, ev.CallResumed): Edge(State.ANSWERED, (do.ResumeMedia, do.ResumeAgent, do.Announce)),
     (State.HELD, ev.MediaLost): Edge(State.RECONNECTING, (do.Announce,)),
-    (State.HELD, ev.VoiceLost): Edge(State.RECONNECTING, (do.OpenMedia, do.Announce)),
+    (State.HELD, ev.VoiceLost): Edge(State.RECONNECTING, (do.CloseMedia, do.OpenMedia, do.Announce)),
     (State.HELD, ev.ToolReturned): Edge(State.HELD),
     (State.HELD, ev.MindKept): Edge(State.HELD),
     (State.HELD, ev.RecordingBegan): Edge(State.HELD),
@@ -124,6 +125,7 @@ TABLE: Table = {
     (State.HELD, ev.CallerDropped): Edge(State.HELD),
     (State.HELD, ev.CallerReturned): Edge(State.HELD, (do.LeaveSocket,)),
     (State.HELD, ev.Reoffered): Edge(State.HELD, (do.ReopenMedia,)),
+    (State.HELD, ev.ReofferRefused): Edge(State.HELD, (do.SendError,)),
     (State.HELD, ev.MediaPrepared): Edge(State.HELD, (do.SendAnswer,)),
     (State.HELD, ev.AgentFailed): _ending(EndReason.FAILED, do.SendError),
     (State.HELD, ev.MediaFailed): _ending(EndReason.FAILED, do.SendError),
@@ -143,9 +145,10 @@ TABLE: Table = {
     (State.RECONNECTING, ev.CallerReturned): Edge(State.RECONNECTING, (do.LeaveSocket,)),
     # Whether there is still a voice node decides which of the two is posted.
     (State.RECONNECTING, ev.Reoffered): Edge(State.RECONNECTING, (do.OpenMedia, do.ReopenMedia)),
+    (State.RECONNECTING, ev.ReofferRefused): Edge(State.RECONNECTING, (do.SendError,)),
     (State.RECONNECTING, ev.MediaPrepared): Edge(State.RECONNECTING, (do.SendAnswer,)),
     (State.RECONNECTING, ev.MediaConnected): Edge(RETURN),
-    (State.RECONNECTING, ev.VoiceLost): Edge(State.RECONNECTING, (do.OpenMedia, do.Announce)),
+    (State.RECONNECTING, ev.VoiceLost): Edge(State.RECONNECTING, (do.CloseMedia, do.OpenMedia, do.Announce)),
     (State.RECONNECTING, ev.AgentCompleted): _ending(EndReason.AGENT_COMPLETED),
     (State.RECONNECTING, ev.AgentFailed): _ending(EndReason.FAILED, do.SendError),
     (State.RECONNECTING, ev.MediaFailed): _ending(EndReason.LOST),
@@ -165,6 +168,9 @@ TABLE: Table = {
     (State.ENDING, ev.TimedOut): Edge(State.ENDED, (do.CloseMedia, *_OVER)),
 }
 
+#: Seconds after which a voice node that has not answered a caller's new offer counts as lost for this call. Two have
+#: seen then that it is silent, the caller and the owner of the call; its lease stands for seconds longer.
+ANSWER_WITHIN = 2.0
 #: How long a call may stay in a state, seconds. ``answered`` is bounded by the call's own ``max_duration``.
 TIMEOUTS: dict[State, float] = {
     State.CREATED: 10.0,
