@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,7 @@ def parts_for(store: Any, web: Path, **more: Any) -> Parts:
     given: dict[str, Any] = {
         "read_log": no_log,
         "give_order": no_orders,
+        "trusted_proxies": (ip_network("127.0.0.0/8"),),
         "keys": FixedKeys,
         "answers": no_answers,
         "agents": no_agents,

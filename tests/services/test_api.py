@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from offhook.protocol.errors import Reason, Refusal
 from offhook.protocol.ice import IceServer
 from offhook.protocol.record import CallFilter, CallPage, CallRecord, RecordsAway
 from offhook.services.api import serve_api
-from offhook.services.api.edge import client_of
+from offhook.services.api.edge import Edge, client_of, scheme_of
 from offhook.services.api.throttle import Throttle
+from offhook.services.settings import THIS_MACHINE
 from offhook.services.store import Store, open_store
 
 pytestmark = pytest.mark.anyio
@@ -240,12 +242,30 @@ async def test_tokens_are_limited_by_the_address_the_gateway_saw(store: Store, w
         ("::1", "203.0.113.9, 2001:db8::1", "2001:db8::1"),
         ("127.0.0.1", None, "127.0.0.1"),
         ("192.0.2.7", "192.0.2.1", "192.0.2.7"),
+        ("10.1.2.3", "192.0.2.1", "192.0.2.1"),
+        ("::ffff:10.1.2.3", "192.0.2.1", "192.0.2.1"),
+        ("10.2.2.3", "192.0.2.1", "10.2.2.3"),
         ("", "192.0.2.1", ""),
     ],
 )
-def test_a_forwarded_address_counts_only_from_this_machine(peer: str, forwarded: str | None, client: str) -> None:
-    headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
-    assert client_of({"client": (peer, 1), "headers": headers}) == client
+async def test_a_forwarded_address_counts_only_from_a_trusted_proxy(
+    peer: str, forwarded: str | None, client: str
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert client_of(scope) == client
+        assert scheme_of(scope) == ("https" if forwarded and client != peer else "http")
+        asked.append(client)
+
+    asked: list[str] = []
+    headers = [(b"x-forwarded-proto", b"https")]
+    if forwarded is not None:
+        headers.append((b"x-forwarded-for", forwarded.encode()))
+    else:
+        headers.clear()
+    trusted = [ip_network(text) for text in (*THIS_MACHINE, "10.1.0.0/16")]
+    scope = {"type": "http", "method": "GET", "scheme": "http", "client": (peer, 1), "headers": headers}
+    await Edge(app, trusted)(scope, None, None)
+    assert asked == [client]
 
 
 def test_a_throttle_fills_up_again_and_stays_small() -> None:

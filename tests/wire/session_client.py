@@ -12,13 +12,14 @@ from urllib.parse import urlsplit
 from gateway_client import SOON, Frame, GatewayClient
 
 
-def ask(method: str, url: str, key: str, body: object = None) -> tuple[int, dict[str, Any]]:
-    """A REST request; its status and JSON."""
+def ask(method: str, url: str, key: str, body: object = None, **headers: str) -> tuple[int, dict[str, Any]]:
+    """A REST request; its status and JSON. ``_`` in the name of a header is a hyphen."""
     request = urllib.request.Request(
         url,
         method=method,
         data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        | {name.replace("_", "-"): value for name, value in headers.items()},
     )
     try:
         with urllib.request.urlopen(request, timeout=SOON) as answer:

@@ -25,8 +25,10 @@ def key(stage: Stage) -> str:
     return str(made["key"])
 
 
-async def rest(stage: Stage, method: str, path: str, key: str, body: object = None) -> tuple[int, dict[str, Any]]:
-    return await asyncio.to_thread(ask, method, f"http://127.0.0.1:{stage.port}{path}", key, body)
+async def rest(
+    stage: Stage, method: str, path: str, key: str, body: object = None, **headers: str
+) -> tuple[int, dict[str, Any]]:
+    return await asyncio.to_thread(ask, method, f"http://127.0.0.1:{stage.port}{path}", key, body, **headers)
 
 
 async def start(stage: Stage, key: str, agent: str = "clerk", **more: Any) -> dict[str, Any]:
@@ -146,6 +148,14 @@ async def test_the_example_with_curl_alone(stage: Stage, key: str) -> None:
     assert [report["call"] for report in erased] == [client.session] * 2
     assert (await rest(stage, "GET", f"/v1/calls/{client.session}", key))[0] == 404
     assert key_left[0]["revoked_at"] is not None
+
+
+async def test_behind_a_proxy_with_a_certificate_addresses_are_secure(stage: Stage, key: str) -> None:
+    """A page with https may open no other socket."""
+    forwarded = {"X_Forwarded_Proto": "https", "X_Forwarded_Host": "talk.example", "X_Forwarded_For": "198.51.100.7"}
+    _, started = await rest(stage, "POST", "/voice/start", key, {"agent_id": "clerk"}, **forwarded)
+    assert started["websocket_url"].startswith("wss://talk.example/ws/")
+    assert (await start(stage, key))["websocket_url"].startswith(f"ws://127.0.0.1:{stage.port}/ws/")
 
 
 @FACES

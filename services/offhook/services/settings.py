@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
     #: Networks beside the public ones that webhooks may go to, such as ``10.1.0.0/16``.
     webhook_allow: tuple[str, ...] = ()
+    #: Networks of proxies, beside this machine, whose word on the visitor counts (``X-Forwarded-For`` and its kin).
+    trusted_proxies: tuple[str, ...] = ()
     #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.
     keep_logs: int | None = None
     #: Days for which recordings are kept, 0: for ever.
@@ -101,6 +103,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     #: Least important log lines that are written, and how (see ``logs``).
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
     log_format: Literal["text", "json"] = "text"
+
+
+#: This machine, whose word on the visitor always counts.
+THIS_MACHINE = ("127.0.0.0/8", "::1/128")
 
 
 def recordings_folder(data: Path) -> Path:

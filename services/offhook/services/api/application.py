@@ -20,7 +20,7 @@ from offhook.services.api.calls import CallHistory, Calls
 from offhook.services.api.console import ConsoleCodes, ConsoleDoor
 from offhook.services.api.demo import Demo, Mint
 from offhook.services.api.dispatch import Answers, Dispatch
-from offhook.services.api.edge import MAX_BODY, Edge
+from offhook.services.api.edge import MAX_BODY, Edge, Network
 from offhook.services.api.keys import KeyRing, KeysResource
 from offhook.services.api.openapi import describe
 from offhook.services.api.pages import Pages
@@ -80,6 +80,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     ice_servers: IceServers = tuple
     #: Where the same host takes signaling.
     websocket_path: str = "/ws"
+    #: Who is believed about the visitor: the gateways, and proxies that ask without one.
+    trusted_proxies: tuple[Network, ...] = ()
     tokens_per_minute: int = 120
     rates: Rates = Rates()
 
@@ -124,6 +126,7 @@ class Application:
             *dispatch.handlers(self.routes),
         ]
         self._document: bytes | None = None
+        self._trusted = parts.trusted_proxies
 
     def asgi(self) -> Edge:
         """The application as hypercorn runs it."""
@@ -134,7 +137,8 @@ class Application:
                 request_max_body_size=MAX_BODY,
                 openapi_config=None,
                 logging_config=None,
-            )
+            ),
+            self._trusted,
         )
 
     def show_document(self) -> Response[bytes]:

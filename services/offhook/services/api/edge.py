@@ -2,11 +2,13 @@
 
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from offhook.protocol.errors import Reason
 from offhook.services.api.problems import MEDIA_TYPE, Problem
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Longest request body, bytes.
 MAX_BODY = 1024 * 1024
@@ -36,8 +38,10 @@ HEADERS = (
 class Edge:
     """ASGI around the application: request ids, security headers, the body limit, and HEAD as GET without a body."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, trusted: Sequence[Network] = ()) -> None:
+        """``trusted`` are the networks of proxies that are believed about the visitor."""
         self._app = app
+        self._trusted = trusted
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One connection, as ASGI has it."""
@@ -46,7 +50,8 @@ class Edge:
             return
         request_id = f"req_{secrets.token_hex(12)}"
         head = scope["method"] == "HEAD"
-        scope = {**scope, "offhook.request_id": request_id, "offhook.head": head}
+        forwarded = _is_trusted(scope, self._trusted)
+        scope = {**scope, "offhook.request_id": request_id, "offhook.head": head, "offhook.forwarded": forwarded}
         if head:
             scope["method"] = "GET"
         more = (*HEADERS, (b"x-request-id", request_id.encode()))
@@ -69,7 +74,7 @@ class Edge:
 
 
 def client_of(scope: Mapping[str, Any]) -> str:
-    """Address of the one who asks. ``X-Forwarded-For`` counts only from a proxy on this machine."""
+    """Address of the one who asks. ``X-Forwarded-For`` counts only from a trusted proxy."""
     address: str = scope["client"][0] if scope.get("client") else ""
     forwarded = _forwarded(scope, b"x-forwarded-for")
     # The last address is the one our own proxy has seen; what stands before it came from the client.
@@ -87,12 +92,19 @@ def scheme_of(scope: Mapping[str, Any]) -> str:
 
 
 def _forwarded(scope: Mapping[str, Any], name: bytes) -> str:
-    try:
-        trusted = ipaddress.ip_address(scope["client"][0]).is_loopback
-    except (TypeError, ValueError):
+    if not scope["offhook.forwarded"]:
         return ""
-    values = [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-    return ",".join(values) if trusted else ""
+    return ",".join(value.decode("latin-1") for key, value in scope["headers"] if key == name)
+
+
+def _is_trusted(scope: Mapping[str, Any], trusted: Sequence[Network]) -> bool:
+    try:
+        address = ipaddress.ip_address(scope["client"][0])
+    except (TypeError, ValueError):
+        return False
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return any(address in network for network in trusted)
 
 
 def _announced_body(scope: Mapping[str, Any]) -> int:

@@ -103,6 +103,21 @@ def webhook_allow_option(function: Function) -> Function:
     )(function)
 
 
+def trusted_proxy_option(function: Function) -> Function:
+    """``--trusted-proxy``: who is believed about the visitor."""
+    return click.option(
+        "--trusted-proxy",
+        multiple=True,
+        callback=_to_networks,
+        metavar="NETWORK",
+        envvar="OFFHOOK_TRUSTED_PROXY",
+        show_envvar=True,
+        help="Network of proxies that say who the visitor is (X-Forwarded-For, -Proto and -Host), such as 10.1.0.0/16; "
+        "those on this machine are believed anyway. To an api role the gateways are proxies. May be repeated; in the "
+        "variable, with spaces between.",
+    )(function)
+
+
 def http_option(function: Function) -> Function:
     """``--http``: the public address."""
     return click.option(

@@ -17,6 +17,7 @@ from offhook.services.cli.options import (
     require_turn_secret,
     store_option,
     to_address,
+    trusted_proxy_option,
     webhook_allow_option,
 )
 from offhook.services.settings import ROLES, Address, Settings, node_name
@@ -46,6 +47,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
 )
 @store_option
 @webhook_allow_option
+@trusted_proxy_option
 @media_options
 @keep_logs_option(None)
 @keep_recordings_option
@@ -67,6 +69,7 @@ def run(
     api: Address,
     store: str | None,
     webhook_allow: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
     media_address: str | None,
     ice: tuple[str, ...],
     turn_secret: str | None,
@@ -104,6 +107,7 @@ def run(
         api=api,
         store=store,
         webhook_allow=webhook_allow,
+        trusted_proxies=trusted_proxy,
         media_address=media_address,
         agents=agents,
         node=node or node_name(role),

@@ -22,6 +22,7 @@ from offhook.services.cli.options import (
     recordings_options,
     require_turn_secret,
     store_option,
+    trusted_proxy_option,
     webhook_allow_option,
 )
 from offhook.services.settings import ROLES, Address, Settings, encode_settings
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 )
 @store_option
 @webhook_allow_option
+@trusted_proxy_option
 @media_options
 @keep_logs_option(30)
 @keep_recordings_option
@@ -54,6 +56,7 @@ def up(
     nats: str | None,
     store: str | None,
     webhook_allow: tuple[str, ...],
+    trusted_proxy: tuple[str, ...],
     media_address: str | None,
     ice: tuple[str, ...],
     turn_secret: str | None,
@@ -85,6 +88,7 @@ def up(
         http=http,
         store=store,
         webhook_allow=webhook_allow,
+        trusted_proxies=trusted_proxy,
         media_address=media_address,
         agents=agents and agents.absolute(),
         ice=ice,

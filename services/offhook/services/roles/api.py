@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from ipaddress import ip_network
 
 import anyio
 
@@ -10,7 +11,7 @@ from offhook.services.late import LateHistory, late_agents, late_keys, late_repl
 from offhook.services.recordings import open_recordings
 from offhook.services.roles.adapters import RandomIdentity
 from offhook.services.roles.process import open_agents, run_trio, serve
-from offhook.services.settings import Settings
+from offhook.services.settings import THIS_MACHINE, Settings
 
 
 def run(settings: Settings) -> None:
@@ -80,6 +81,7 @@ async def _serve_api(settings: Settings) -> None:
                 ),
                 mint=lambda: (mint_token(workspace(), agent=demo.agent), {"id": demo.agent, "name": demo.name}),
                 websocket_path=SIGNALING_PATH,
+                trusted_proxies=tuple(ip_network(text) for text in (*THIS_MACHINE, *settings.trusted_proxies)),
             )
             await tasks.start(partial(serve_api, settings.api.host, settings.api.port, parts))
             tasks.start_soon(anyio.to_thread.run_sync, history.open)

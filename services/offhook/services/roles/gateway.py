@@ -1,6 +1,7 @@
 """The gateway role owns calls: signaling, sessions, registry; on trio."""
 
 from functools import partial
+from ipaddress import ip_network
 
 import anyio
 
@@ -8,7 +9,7 @@ from offhook.services.bus import open_bus
 from offhook.services.metrics import call_figures
 from offhook.services.roles.adapters import RandomIdentity, WallClock, WorkspaceVerifier
 from offhook.services.roles.process import LAST_CALLS, LAST_WORD, open_agents, run_trio, serve, start
-from offhook.services.settings import Settings
+from offhook.services.settings import THIS_MACHINE, Settings
 
 
 def run(settings: Settings) -> None:
@@ -48,9 +49,9 @@ async def _serve_calls(settings: Settings) -> None:
 
         await start(tasks, registry.run)
         upstream = (settings.api.host, settings.api.port)
-        await tasks.start(
-            partial(serve_gateway, settings.http.host, settings.http.port, upstream=upstream, handle=handle)
-        )
+        trusted = tuple(ip_network(text) for text in (*THIS_MACHINE, *settings.trusted_proxies))
+        port = partial(serve_gateway, settings.http.host, settings.http.port, upstream=upstream, handle=handle)
+        await tasks.start(partial(port, trusted_proxies=trusted))
         await serve(settings, lambda: call_figures(len(registry.calls)))
         registry.close()
         with anyio.move_on_after(LAST_CALLS):
