@@ -23,7 +23,7 @@ from test_rest_recordings import link_to, log_of
 
 from offhook.services.cli import checks, offhook
 from offhook.services.recordings import BadPlace, RecordingFiles, open_bucket, parse_place
-from offhook.services.recordings.bucket import CHUNK, Bucket, BucketAway
+from offhook.services.recordings.bucket import CHUNK, Bucket, BucketAway, BucketRefuses
 from offhook.services.recordings.moving import run_uploads, sweep, upload
 from offhook.services.store import open_store, store_file
 from offhook.services.tokens import RecordingTokens, open_workspace
@@ -91,7 +91,7 @@ def there(bucket: Bucket) -> list[str]:
 async def test_a_moved_recording_is_heard_as_before(stage: Stage, folder: Path, bucket: Bucket) -> None:
     path = "/v1/calls/whole/recording"
     before = await stage.ask("GET", path)
-    assert upload(folder, bucket, time.time() - 10) == 1
+    assert upload(folder, bucket, time.time() - 10, {}) == 1
     assert [file.name for file in folder.iterdir()] == ["living.ogg"] and there(bucket) == ["whole.ogg"]
     after = await stage.ask("GET", path)
     assert before.content == after.content == SOUND
@@ -107,7 +107,7 @@ async def test_a_moved_recording_is_heard_as_before(stage: Stage, folder: Path, 
 
 async def test_one_that_is_moved_while_it_is_asked_for_is_heard(folder: Path, bucket: Bucket) -> None:
     found = await RecordingFiles(folder, bucket).find("whole.ogg")
-    assert found is not None and upload(folder, bucket, time.time() - 10) == 1
+    assert found is not None and upload(folder, bucket, time.time() - 10, {}) == 1
     assert b"".join([chunk async for chunk in found.read(range(3, len(SOUND)))]) == SOUND[3:]
     bucket.remove("whole.ogg")
     with pytest.raises(FileNotFoundError):
@@ -118,7 +118,7 @@ def test_the_command_line_takes_it_from_there(s3: SimulatedS3, folder: Path, buc
     store = open_store(store_file(folder.parent))
     store.project_all(log_of("whole"))
     store.close()
-    upload(folder, bucket, time.time() - 10)
+    upload(folder, bucket, time.time() - 10, {})
     arguments = ["calls", "recording", "whole", "--output", "-", "--data", str(folder.parent), "--recordings", PLACE]
     done = CliRunner().invoke(offhook, [*arguments, "--recordings-endpoint", s3.url])
     assert done.stdout_bytes == SOUND
@@ -137,7 +137,7 @@ def test_a_call_is_shown_with_the_place_of_its_recording(s3: SimulatedS3, folder
 
     told = ("--recordings", f"{PLACE}/")
     assert str(folder / "whole.ogg") in shown(*told)
-    upload(folder, bucket, time.time() - 10)
+    upload(folder, bucket, time.time() - 10, {})
     assert f"{PLACE}/whole.ogg" in shown(*told)
     assert "whole.ogg (not in this data folder any more)" in shown()
     assert f"not in this data folder; {PLACE}/ cannot be asked" in shown(*told, at="http://127.0.0.1:9")
@@ -221,8 +221,37 @@ def test_a_wrong_key_or_bucket_leaves_the_file(
     for wrong in (nowhere, bucket_at(s3.url)):
         assert wrong is not None
         with pytest.raises(BucketAway):
-            upload(folder, wrong, time.time() - 10)
+            upload(folder, wrong, time.time() - 10, {})
     assert (folder / "whole.ogg").read_bytes() == SOUND and there(bucket) == []
+
+
+async def test_a_file_that_cannot_be_moved_holds_up_no_other(
+    s3: SimulatedS3, folder: Path, bucket: Bucket, caplog: pytest.LogCaptureFixture
+) -> None:
+    # The first cannot be read, whoever runs this; of the second the store knows nothing good.
+    (folder / "a.ogg").mkdir()
+    os.utime(folder / "a.ogg", (0, 0))
+    for name in ("b.ogg", "c.ogg"):
+        (folder / name).write_bytes(SOUND)
+        os.utime(folder / name, (0, 0))
+
+    class Picky(Bucket):
+        def put(self, file: Path) -> None:
+            if file.name == "b.ogg":
+                raise BucketRefuses("not this one")
+            super().put(file)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lambda: run_uploads(folder, Picky(parse_place(PLACE, s3.url)), look=0.05))
+        with anyio.fail_after(30):
+            while there(bucket) != ["c.ogg", "whole.ogg"]:
+                await anyio.sleep(0.05)
+            await anyio.sleep(0.3)
+        tasks.cancel_scope.cancel()
+    assert sorted(file.name for file in folder.iterdir()) == ["a.ogg", "b.ogg", "living.ogg"]
+    told = [(record.getMessage(), record.__dict__.get("file")) for record in caplog.records]
+    assert told.count(("a recording cannot be moved", "a.ogg")) == 1, told
+    assert set(told) == {("a recording cannot be moved", "a.ogg"), ("recordings wait for their store", None)}
 
 
 # ── gone ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -230,7 +259,7 @@ def test_a_wrong_key_or_bucket_leaves_the_file(
 
 async def test_it_is_deleted_wherever_it_lies(folder: Path, bucket: Bucket) -> None:
     files = RecordingFiles(folder, bucket)
-    upload(folder, bucket, time.time() - 10)
+    upload(folder, bucket, time.time() - 10, {})
     assert await files.delete("whole.ogg") and there(bucket) == []
     assert not await files.delete("whole.ogg")
     assert await files.delete("living.ogg") and list(folder.iterdir()) == []
@@ -247,7 +276,7 @@ async def test_what_is_erased_while_it_is_moved_does_not_come_back(
             super().put(file)
             file.unlink()
 
-    assert upload(folder, Overtaken(parse_place(PLACE, s3.url)), time.time() - 10) == 0
+    assert upload(folder, Overtaken(parse_place(PLACE, s3.url)), time.time() - 10, {}) == 0
     assert there(bucket) == []
 
 
@@ -258,7 +287,7 @@ def test_a_command_that_does_not_know_the_bucket_leaves_it_to_the_records(
     anyio.run(write, folder.parent, log_of("whole"))
     store = open_store(store_file(folder.parent))
     store.project_all(log_of("whole"))
-    upload(folder, bucket, time.time() - 10)
+    upload(folder, bucket, time.time() - 10, {})
     arguments = ["calls", "erase", "whole", "--yes", "--data", str(folder.parent)]
     more = ["--recordings", PLACE, "--recordings-endpoint", s3.url] if told else []
     done = CliRunner().invoke(offhook, [*arguments, *more], env={"OFFHOOK_NATS": None})

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from offhook.protocol.call import call_of_recording
-from offhook.services.recordings.bucket import Bucket
+from offhook.services.recordings.bucket import Bucket, BucketAway
 
 log = logging.getLogger("offhook.recordings")
 
@@ -29,30 +29,57 @@ _DAY = 86_400.0
 
 async def run_uploads(folder: Path, bucket: Bucket, *, look: float = LOOK, settled: float = SETTLED) -> None:
     """Move what is finished into the bucket, until cancelled. While it is away, everything stays where it is."""
-    well = True
+    well, left = True, dict[str, Trouble]()
     while True:
+        before = left.copy()
         try:
-            work = partial(upload, folder, bucket, time.time() - settled)
+            work = partial(upload, folder, bucket, time.time() - settled, left)
             await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
             well = True
         except OSError as error:
             if well:
                 log.error("recordings wait for their store", extra={"why": str(error)})
             well = False
+        for name, trouble in left.items():
+            if not trouble.of_store and before.get(name) != trouble:
+                log.error("a recording cannot be moved", extra={"file": name, "why": trouble.why})
         await anyio.sleep(look)
 
 
-def upload(folder: Path, bucket: Bucket, latest: float) -> int:
+@dataclass(frozen=True)
+class Trouble:
+    """Why a recording was not moved: it cannot be read or deleted, or the store did not take it."""
+
+    why: str
+    of_store: bool
+
+
+def upload(folder: Path, bucket: Bucket, latest: float, left: dict[str, Trouble]) -> int:
     """Move the recordings that were written last before ``latest`` (seconds since the epoch); how many.
 
-    Raises ``OSError``: those before were moved, the others are left as they are.
+    ``left`` holds those that could not be moved, by name, and is kept from one time to the next: they are tried after
+    all others, the last one that failed at the end, so that none is in the way of another for good. Raises
+    ``BucketAway`` for the first that the store does not take: it may be away, and each try takes long then.
     """
     moved = 0
-    for file in sorted(folder.glob("*.ogg")):
-        with suppress(FileNotFoundError):
+    rank = {name: number for number, name in enumerate(left, 1)}
+    files = sorted(folder.glob("*.ogg"), key=lambda file: (rank.get(file.name, 0), file.name))
+    for name in rank.keys() - {file.name for file in files}:
+        del left[name]
+    for file in files:
+        try:
             if file.stat().st_mtime < latest:
                 bucket.put(file)
                 moved += _let_go(file, bucket)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            left.pop(file.name, None)
+            left[file.name] = Trouble(str(error), isinstance(error, BucketAway))
+            if isinstance(error, BucketAway):
+                raise
+            continue
+        left.pop(file.name, None)
     return moved
 
 
