@@ -14,7 +14,7 @@ from offhook.protocol.ice import IceServer
 from offhook.protocol.keys import Key
 from offhook.protocol.origins import normal_origin
 from offhook.services.api.access import Threads
-from offhook.services.api.edge import scheme_of
+from offhook.services.api.edge import forwarded_host, scheme_of
 from offhook.services.api.keys import KeyRing
 from offhook.services.api.problems import Problem
 from offhook.services.api.route import AnyRequest, Ask, Nothing, Route
@@ -164,7 +164,7 @@ def socket_base(request: AnyRequest) -> str:
 
 def host_of(request: AnyRequest) -> str:
     """The host, with its port, that the one who asks has written. Raises ``Problem``."""
-    host = request.headers.get("host", "")
+    host = forwarded_host(request.scope) or request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         raise Problem(400, "invalid_request", "The Host header names no host.")
     return host

@@ -91,6 +91,11 @@ def scheme_of(scope: Mapping[str, Any]) -> str:
     return "https" if _forwarded(scope, b"x-forwarded-proto") == "https" else str(scope["scheme"])
 
 
+def forwarded_host(scope: Mapping[str, Any]) -> str:
+    """The host that the one who asks wrote, where a trusted proxy tells it; empty where none does."""
+    return _forwarded(scope, b"x-forwarded-host").rpartition(",")[2].strip()
+
+
 def _forwarded(scope: Mapping[str, Any], name: bytes) -> str:
     if not scope["offhook.forwarded"]:
         return ""
