@@ -205,9 +205,11 @@ class Watcher:
             return
         now = anyio.current_time()
         self._note_calm(now)
-        calm = now - self._since_calm >= REPAIR and watched.ownerless is None
+        # An owner may have been killed since the last look, between the log and its orders.
+        owned = watched.ownerless is None and call in self._owned()
+        calm = now - self._since_calm >= REPAIR
         silent_by = watched.left + AT_ONCE if calm else max(watched.left, self._since_calm) + REPAIR
-        if now > silent_by and watched.ownerless is None:
+        if now > silent_by and owned:
             name = "held" if state is CallState.HELD else "answered"
             self.fail(name, call, f"the agent is heard {now - watched.left:.2f} s after 'answered' was left")
 
@@ -228,7 +230,7 @@ class Watcher:
         self._well = {node.name: known.get(node.name, now) for node in gateways}
         whole = min(self._well.values(), default=now)
         self._note_calm(now)
-        owned = {call for node in gateways if node.registry is not None for call in node.registry.calls}
+        owned = self._owned()
         for call, watched in self.calls.items():
             living = watched.call.state is not CallState.ENDED
             if not living or call in owned:
@@ -253,6 +255,11 @@ class Watcher:
             watched.silent = now if watched.silent is None else watched.silent
             if now - watched.silent > CARRIED:
                 self.fail("carried", call, f"no voice node has taken the call for {now - watched.silent:.1f} s")
+
+    def _owned(self) -> set[str]:
+        """The calls whose owner is well."""
+        well = [node.registry for node in self.world.nodes.values() if node.registry is not None and node.well]
+        return {call for registry in well for call in registry.calls}
 
     def _note_calm(self, now: float) -> None:
         bus = self.world.bus
