@@ -26,6 +26,9 @@ id = "club"
 name = "The Tennis Club"
 greeting = "Hello, this is the club."
 
+[variables]
+visitor = "you"
+
 [brain]
 kind = "flow"
 start = "ask_day"
@@ -298,6 +301,21 @@ def test_each_voice_node_records_its_part() -> None:
             assert recording.keys == (f"{call.id}.ogg", *world.recorder.finished)
             assert len(recording.keys) == 2
             assert (recording.seconds is None, recording.more[0].seconds is None) == (True, False)
+
+    run(scenario)
+
+
+def test_what_an_agent_must_know_is_written_when_it_has_changed() -> None:
+    async def scenario() -> None:
+        async with open_world(club(Book())) as world:
+            call = await world.dial("club")
+            await call.hears("which day shall it be")
+            for name, value, written in (("weather", "fine", 1), ("visitor", "Anna", 2), ("visitor", "Anna", 2)):
+                call.socket.send_frame({"type": "info", "sessionId": call.id, "data": {"name": name, "data": value}})
+                await anyio.sleep(1)
+                kept = [e.event for e in await world.log(call.id) if isinstance(e.event, ev.MindKept)]
+                assert len(kept) == written
+            assert '"visitor":"Anna"' in kept[-1].mind
 
     run(scenario)
 

@@ -74,6 +74,8 @@ class AgentActor:
         self._run_tool = run_tool
         self._node = node
         self._mind: Mind | None = None
+        #: What of it was reported last.
+        self._kept = ""
         self._minutes: Minutes
         self._recognizer = recognizer
         self._synthesizer = synthesizer
@@ -266,7 +268,8 @@ class AgentActor:
 
     def _keep_mind(self, *, unheard: bool = False) -> None:
         """Report what another agent must know to go on, should this one be lost."""
-        if self._mind is not None and (mind := self._mind.keep()):
+        if self._mind is not None and (mind := self._mind.keep()) and (unheard or mind != self._kept):
+            self._kept = mind
             self._reporter.report(ev.MindKept(mind=mind, unheard=unheard))
 
     # ── the turn ───────────────────────────────────────────────────────────────────────────────────────────────
