@@ -1,5 +1,9 @@
 """Analyses of ended calls: pending, then done or failed; the model is a stand-in on this machine."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,6 +12,7 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
+from processes import children_of
 from test_store_search import log_of
 from webhook_receiver import open_receiver
 
@@ -15,7 +20,7 @@ from offhook.protocol.agent.analysis import AnalysisWanted, ByModel, ByRules, Mo
 from offhook.protocol.analysis import Findings
 from offhook.protocol.record import Analysis
 from offhook.services.agents import ServedAgents
-from offhook.services.analysis import run_analyses
+from offhook.services.analysis import matching, run_analyses
 from offhook.services.roles.adapters import WallClock
 from offhook.services.store import Store, StoreRecords, open_store, open_stored_agents, want_analyses
 
@@ -151,6 +156,51 @@ async def test_a_key_that_is_missing_is_named_and_nothing_is_sent(store: Store) 
         wanted = ByModel(url=stand_in.url("/v1"), model="m", key="OFFHOOK_TEST_NO_SUCH_KEY")
         found = await analysed(store, wanted, lambda analysis: analysis.error is not None)
         assert "OFFHOOK_TEST_NO_SUCH_KEY" in (found.error or "") and stand_in.connections == 0
+
+
+async def test_an_expression_that_takes_too_long_is_stopped_and_stops_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matching, "RULE_SECONDS", 2.0)
+    # About ten seconds of tries.
+    await keep(store, "a" * 28)
+    slow = ByRules(outcomes=(OutcomeRule("an address", "([a-z]+)+@"),))
+    looks, before = 0, set(children_of(os.getpid()))
+
+    def looked(analysis: Analysis) -> bool:
+        nonlocal looks
+        looks += 1
+        return analysis.error is not None
+
+    found = await analysed(store, slow, looked)
+    assert (found.state, found.outcome) == ("pending", None) and "regular expression" in (found.error or "")
+    assert looks > 20, "the loop ran on while the rules did"
+    assert set(children_of(os.getpid())) <= before
+
+
+def test_an_expression_whose_owner_was_killed_ends_as_well() -> None:
+    script = (
+        "from offhook.services.analysis.matching import _find\n"
+        "from offhook.protocol.agent.analysis import ByRules, OutcomeRule\n"
+        "from offhook.protocol.record import CallRecord, TranscriptLine\n"
+        "line = TranscriptLine(1, 'caller', 'a' * 28, 0.0, 1.0)\n"
+        "record = CallRecord(id='1', transcript=(line,))\n"
+        "_find(ByRules(outcomes=(OutcomeRule('x', '([a-z]+)+@'),)), record, 1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, text=True)
+    assert done.returncode == -signal.SIGALRM, done.stderr
+
+
+async def test_what_dies_with_its_process_each_time_has_failed_in_the_end(store: Store) -> None:
+    await keep(store, "hello")
+    analyses, now = store.analyses(), 1e10
+    for attempts in range(1, 7):
+        (due,) = analyses.take_due(now=now, limit=9)
+        assert due.attempts == attempts and analyses.take_due(now=now + 1.0, limit=9) == []
+        now += 1e6
+    assert analyses.take_due(now=now, limit=9) == []
+    found = store.call("1").analysis
+    assert found is not None and (found.state, found.done_at) == ("failed", now) and "ended" in (found.error or "")
 
 
 async def test_an_erased_call_is_not_analysed(store: Store) -> None:

@@ -12,6 +12,7 @@ from offhook.protocol.record import CallRecord, TranscriptLine
 
 #: Waits after a failed attempt, seconds; then the analysis has failed.
 WAITS = (5.0, 30.0, 120.0, 600.0, 1800.0)
+MAX_ATTEMPTS = len(WAITS) + 1
 #: Characters of a summary, an outcome or a text field that are kept, and of a transcript that a model is given.
 MAX_TEXT = 2000
 MAX_TRANSCRIPT = 60_000
@@ -167,4 +168,4 @@ def _checked(name: str, field: ModelField, value: Value) -> Value:
 
 def wait_after_failure(attempts: int) -> float | None:
     """Seconds until an analysis is tried again after ``attempts`` failures; None: it has failed."""
-    return WAITS[attempts - 1] if attempts <= len(WAITS) else None
+    return WAITS[attempts - 1] if attempts < MAX_ATTEMPTS else None

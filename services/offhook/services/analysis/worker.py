@@ -9,17 +9,18 @@ from typing import Protocol
 import anyio
 
 from offhook.protocol.agent.analysis import AnalysisWanted, ByRules
-from offhook.protocol.analysis import BadAnswer, Findings, analyse
+from offhook.protocol.analysis import BadAnswer, Findings
 from offhook.protocol.record import CallRecord, RecordsAway
 from offhook.services.analysis.asking import ModelFailed, ask_model
+from offhook.services.analysis.matching import RulesFailed, find_by_rules
 
 log = logging.getLogger("offhook.analysis")
 
 #: Seconds between two looks for what is due, and analyses that are made at one time.
 LOOK = 1.0
 AT_ONCE = 4
-#: Seconds that rules may take.
-RULE_SECONDS = 10.0
+#: Processes for rules, at most.
+PROCESSES = 2
 
 #: What the document of an agent, in a version, asks for; None: nothing (any more).
 Lookup = Callable[[str, str], Awaitable[AnalysisWanted | None]]
@@ -34,14 +35,14 @@ class Due(Protocol):
 
     @property
     def attempts(self) -> int:
-        """How often it was tried."""
+        """How often it was tried, this time included."""
 
 
 class Analyses(Protocol):
     """Which analyses are to be made. Synchronous, used from worker threads; every method raises ``RecordsAway``."""
 
     def take_due(self, *, now: float, limit: int) -> Sequence[Due]:
-        """Analyses to be made now; they are not given out again for a while."""
+        """Analyses to be made now; they are not given out again for a while, and count as tried."""
 
     def finish(self, call: str, findings: Findings, *, now: float) -> None:
         """Keep what was found."""
@@ -52,12 +53,13 @@ class Analyses(Protocol):
 
 async def run_analyses(analyses: Analyses, lookup: Lookup) -> None:
     """Make analyses as they are due; never returns. Several processes may do so on one store."""
+    processes = anyio.CapacityLimiter(PROCESSES)
     while True:
         try:
             due = await anyio.to_thread.run_sync(partial(analyses.take_due, now=time.time(), limit=AT_ONCE))
             async with anyio.create_task_group() as tasks:
                 for one in due:
-                    tasks.start_soon(_make, analyses, lookup, one)
+                    tasks.start_soon(_make, analyses, lookup, one, processes)
             if due:
                 continue
         except* RecordsAway as group:
@@ -66,28 +68,26 @@ async def run_analyses(analyses: Analyses, lookup: Lookup) -> None:
         await anyio.sleep(LOOK)
 
 
-async def _make(analyses: Analyses, lookup: Lookup, due: Due) -> None:
+async def _make(analyses: Analyses, lookup: Lookup, due: Due, processes: anyio.CapacityLimiter) -> None:
     record = due.record
     wanted = await lookup(record.agent or "", record.version or "")
     work: Callable[[], None]
     if wanted is None:
         error = "the agent's document asks for no analysis any more"
-        work = partial(analyses.fail, record.id, error, attempts=due.attempts + 1, now=time.time(), final=True)
+        work = partial(analyses.fail, record.id, error, attempts=due.attempts, now=time.time(), final=True)
     else:
         try:
-            findings = await _find(wanted, record)
-        except (BadAnswer, ModelFailed, TimeoutError) as error:
+            findings = await _find(wanted, record, processes)
+        except (BadAnswer, ModelFailed, RulesFailed, TimeoutError) as error:
             why = str(error) or "it took too long"
             log.info("analysis failed", extra={"call": record.id, "why": why})
-            work = partial(analyses.fail, record.id, why, attempts=due.attempts + 1, now=time.time())
+            work = partial(analyses.fail, record.id, why, attempts=due.attempts, now=time.time())
         else:
             work = partial(analyses.finish, record.id, findings, now=time.time())
     await anyio.to_thread.run_sync(work)
 
 
-async def _find(wanted: AnalysisWanted, record: CallRecord) -> Findings:
-    if not isinstance(wanted, ByRules):
-        return await ask_model(wanted, record)
-    with anyio.fail_after(RULE_SECONDS):
-        # A regular expression can run for very long; its thread is left behind then.
-        return await anyio.to_thread.run_sync(analyse, wanted, record, abandon_on_cancel=True)
+async def _find(wanted: AnalysisWanted, record: CallRecord, processes: anyio.CapacityLimiter) -> Findings:
+    if isinstance(wanted, ByRules):
+        return await find_by_rules(wanted, record, processes)
+    return await ask_model(wanted, record)

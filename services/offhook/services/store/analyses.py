@@ -1,6 +1,6 @@
 """Analyses of ended calls in the database: which are to be made, and what came of them. Synchronous."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 import anyio.from_thread
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from offhook.protocol.agent.analysis import AnalysisWanted
-from offhook.protocol.analysis import Findings, wait_after_failure
+from offhook.protocol.analysis import MAX_ATTEMPTS, Findings, wait_after_failure
 from offhook.protocol.call import CallState
 from offhook.protocol.record import CallRecord
 from offhook.protocol.webhooks import Told
@@ -21,6 +21,8 @@ from offhook.services.store.tables import call_analyses
 
 #: Seconds for which an analysis that is being made belongs to whoever took it.
 CLAIM = 180.0
+#: What an analysis failed of that was begun as often as it may be, and never came to an end.
+NEVER_ENDED = "the process that made it ended each time"
 #: What the document of an agent, in a version, asks for; None: nothing.
 Lookup = Callable[[str, str], Coroutine[Any, Any, AnalysisWanted | None]]
 
@@ -29,6 +31,7 @@ class DueAnalysis(msgspec.Struct, frozen=True, kw_only=True):
     """An analysis to be made now."""
 
     record: CallRecord
+    #: This one included.
     attempts: int
 
 
@@ -76,7 +79,10 @@ class StoreAnalyses:
         self._engine = engine
 
     def take_due(self, *, now: float, limit: int) -> list[DueAnalysis]:
-        """Analyses to be made now. They are not given out again for ``CLAIM`` seconds."""
+        """Analyses to be made now. They are not given out again for ``CLAIM`` seconds.
+
+        Each counts as tried when it is taken, so that one whose process dies each time ends as failed, too.
+        """
         query = (
             select(call_analyses.c.call, call_analyses.c.attempts)
             .where(call_analyses.c.state == "pending", call_analyses.c.next_at <= now)
@@ -89,10 +95,12 @@ class StoreAnalyses:
                     return []
             with transaction(self._engine) as connection:
                 rows = {row.call: row.attempts for row in connection.execute(query.with_for_update(skip_locked=True))}
-                here = call_analyses.c.call.in_(rows)
-                connection.execute(update(call_analyses).where(here).values(next_at=now + CLAIM))
-                records = read_records(connection, read_summaries(connection, list(rows)))
-        return [DueAnalysis(record=record, attempts=rows[record.id]) for record in records]
+                spent = {call for call, attempts in rows.items() if attempts >= MAX_ATTEMPTS}
+                taken = {call: attempts + 1 for call, attempts in rows.items() if call not in spent}
+                _set(connection, spent, {"state": "failed", "error": NEVER_ENDED, "done_at": now})
+                _set(connection, taken, {"attempts": call_analyses.c.attempts + 1, "next_at": now + CLAIM})
+                records = read_records(connection, read_summaries(connection, list(taken)))
+        return [DueAnalysis(record=record, attempts=taken[record.id]) for record in records]
 
     def finish(self, call: str, findings: Findings, *, now: float) -> None:
         """Keep what was found, and tell webhooks in the same transaction."""
@@ -118,6 +126,10 @@ class StoreAnalyses:
             if values.get("state") == "done":
                 for record in read_records(connection, read_summaries(connection, [call])):
                     write_messages(connection, [_told(record, now)])
+
+
+def _set(connection: Connection, calls: Collection[str], values: dict[str, Any]) -> None:
+    connection.execute(update(call_analyses).where(call_analyses.c.call.in_(calls)).values(values))
 
 
 def _told(record: CallRecord, now: float) -> Told:
