@@ -9,6 +9,10 @@ cheap), and the memory of each process is followed: after a warm-up it should no
 
     python bench/soak.py [--sequence 50] [--at-once 10]
     python bench/soak.py --minutes 60 --calls 20
+
+With --utterances, nothing but the recognizer: does it grow with what it hears?
+
+    python bench/soak.py --utterances 1000
 """
 
 import argparse
@@ -23,6 +27,7 @@ import msgspec
 from measure.caller import speak
 from measure.figures import Progress, machine, print_result, row, summary
 from measure.long_soak import soak_for
+from measure.recognizer_soak import hear
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "wire"))
 from gateway_client import open_client
@@ -129,9 +134,13 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=10, help="calls at once")
     parser.add_argument("--minutes", type=float, help="let calls come and go for so long instead")
     parser.add_argument("--calls", type=int, default=20, help="calls at any time, with --minutes")
+    parser.add_argument("--utterances", type=int, help="have the recognizer alone hear so many instead")
     parser.add_argument("--seed", type=int, default=1, help="draws the kinds, lengths and ends of calls")
     options = parser.parse_args()
     before = machine()
+    if options.utterances is not None:
+        print_result("soak", before, hear(options.utterances))
+        return
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(Path(folder))
         try:
