@@ -5,6 +5,7 @@ from typing import Any
 import anyio
 from parrot import Birds
 
+from offhook.actors.doorkeeper import LIMBO
 from offhook.protocol.call import EndReason, announced
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.world import SimulatedCall, World, open_world, run
@@ -204,5 +205,36 @@ def test_a_call_sid_is_free_again_when_no_call_came_of_it() -> None:
             call = await world.dial("parrot#2", callSid="mine")
             assert call.errors == []
             await call.hears("parrot")
+
+    run(scenario)
+
+
+def test_a_bus_that_goes_away_during_an_admission_uses_up_nothing() -> None:
+    """The caller is told to try again, so it must be able to: with the same token and the same callSid."""
+
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            bus = world.nodes["gateway-1"].bus
+            create = bus.create
+
+            async def create_and_lose(key: str, value: bytes, *, ttl: float | None = None) -> int:
+                revision = await create(key, value, ttl=ttl)
+                bus.away = key.startswith("claim.token")
+                return revision
+
+            bus.create = create_and_lose  # type: ignore[method-assign]
+            refused = await world.dial("parrot#1", callSid="mine")
+            assert refused.errors[0]["reason"] == "unavailable"
+            bus.create, bus.away = create, False  # type: ignore[method-assign]
+            # A call may still come of it, as far as anybody knows.
+            early = await world.dial("parrot#1", callSid="mine")
+            assert early.errors[0]["reason"] == "unavailable"
+            await anyio.sleep(LIMBO)
+            call = await world.dial("parrot#1", callSid="mine")
+            assert call.errors == []
+            await call.hears("parrot")
+            # Now it is spent, and the callSid is that of a call.
+            assert (await world.dial("parrot#1")).errors[0]["reason"] == "token_used"
+            assert (await world.dial("parrot#2", callSid="mine")).errors == []
 
     run(scenario)

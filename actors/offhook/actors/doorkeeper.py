@@ -7,6 +7,7 @@ before (``callSid``) and whether the token was used before. A token is spent onl
 import contextlib
 import hashlib
 
+import anyio
 import msgspec
 
 from offhook.actors.capacity import OWNERS
@@ -37,6 +38,11 @@ from offhook.protocol.signal import Offer, Resume
 
 #: Seconds for which an offer is known by its ``callSid``, and a caller can come back.
 REMEMBERED = 86400.0
+#: Seconds after which a claim of which no call came is free: whoever made it has given up by then.
+LIMBO = 10.0
+#: How often a claim is tried of which a call may come just now, or which others let go of; and seconds between.
+CLAIM_TRIES = 5
+CLAIM_WAIT = 0.1
 #: Seconds by which the clocks of two gateways may differ.
 LEEWAY = 60.0
 
@@ -52,6 +58,8 @@ class Admitted(msgspec.Struct, frozen=True):
 
 class _Claim(msgspec.Struct, frozen=True):
     call: str
+    #: When it was made, seconds since the epoch.
+    at: float = 0.0
 
 
 class Doorkeeper:
@@ -236,13 +244,34 @@ class Doorkeeper:
         return None if grant.expires_at is None else grant.expires_at - self._clock.now() + LEEWAY
 
     async def _claim(self, key: str, call: str, *, ttl: float | None) -> str | None:
-        """Claim ``key`` for ``call``; returns the call that has claimed it before, if any."""
-        try:
-            await self._bus.create(key, msgspec.msgpack.encode(_Claim(call)), ttl=ttl)
-        except KeyTaken:
-            stored = await self._bus.get(key)
-            return msgspec.msgpack.decode(stored.data, type=_Claim).call if stored is not None else ""
-        return None
+        """Claim ``key`` for ``call``; returns the call that has claimed it before, if any.
+
+        When the bus goes away in the middle of an admission a claim is left of which no call comes. It is taken over
+        after ``LIMBO`` seconds. Raises ``Refusal`` before: the caller is to try again.
+        """
+        now = self._clock.now()
+        for _ in range(CLAIM_TRIES):
+            try:
+                await self._bus.create(key, msgspec.msgpack.encode(_Claim(call, now)), ttl=ttl)
+            except KeyTaken:
+                stored = await self._bus.get(key)
+            else:
+                return None
+            if stored is None:
+                continue
+            before = msgspec.msgpack.decode(stored.data, type=_Claim)
+            if await self._is_known(before.call):
+                return before.call
+            if now - before.at >= LIMBO:
+                with contextlib.suppress(WrongRevision):
+                    await self._bus.delete(key, revision=stored.revision)
+            else:
+                await anyio.sleep(CLAIM_WAIT)
+        raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE)
+
+    async def _is_known(self, call: str) -> bool:
+        """Whether there is or was a call; its log outlives it for longer than it is claimed for."""
+        return await self._bus.get(f"{OWNERS}{call}") is not None or bool(await self._bus.read_log(subjects.log(call)))
 
 
 def _key(kind: str, *parts: str) -> str:
