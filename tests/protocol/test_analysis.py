@@ -126,3 +126,25 @@ def test_an_analysis_in_a_document() -> None:
     ):
         with pytest.raises(DocumentError):
             load_agent(DOCUMENT + wrong, file="a")
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("https://api.openai.com/v1", "OFFHOOK_KEY_API_OPENAI_COM"),
+        ("https://API.openai.com.:443/v1", "OFFHOOK_KEY_API_OPENAI_COM"),
+        ("https://api-openai.com/v1", "OFFHOOK_KEY_API__OPENAI_COM"),
+        ("http://127.0.0.1:11434/v1", "OFFHOOK_KEY_127_0_0_1"),
+        ("http://[::1]:8000/v1", "OFFHOOK_KEY___1"),
+    ],
+)
+def test_a_document_names_only_the_key_of_its_own_server(url: str, variable: str) -> None:
+    document = f'{DOCUMENT}kind = "model"\nmodel = "m"\nurl = "{url}"\n'
+    for key in ("", variable):
+        wanted = load_agent(f'{document}key = "{key}"', file="a").analysis
+        assert isinstance(wanted, ByModel) and wanted.key == key
+    for other in ("OFFHOOK_SETTINGS", "PATH", "OFFHOOK_KEY_", "OFFHOOK_KEY_OTHER_EXAMPLE", variable.lower()):
+        with pytest.raises(DocumentError, match=variable):
+            load_agent(f'{document}key = "{other}"', file="a")
+    with pytest.raises(DocumentError, match="user"):
+        load_agent(document.replace("://", "://api.openai.com@"), file="a")

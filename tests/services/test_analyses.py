@@ -2,6 +2,7 @@
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -19,10 +20,13 @@ from webhook_receiver import open_receiver
 from offhook.protocol.agent.analysis import AnalysisWanted, ByModel, ByRules, ModelField, OutcomeRule
 from offhook.protocol.analysis import Findings
 from offhook.protocol.record import Analysis
+from offhook.protocol.webhooks import parse_networks
 from offhook.services.agents import ServedAgents
 from offhook.services.analysis import matching, run_analyses
+from offhook.services.analysis.asking import Ask
 from offhook.services.roles.adapters import WallClock
 from offhook.services.store import Store, StoreRecords, open_store, open_stored_agents, want_analyses
+from offhook.services.webhooks import ask
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +48,10 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     store.close()
 
 
+def allowing(*networks: str) -> Ask:
+    return partial(ask, allowed=parse_networks(networks), tls=ssl.create_default_context())
+
+
 async def keep(store: Store, *spoken: str, call: str = "1", agent: str = "a") -> None:
     async def lookup(agent: str, version: str) -> AnalysisWanted | None:
         return RULES if (agent, version) == ("a", "1") else None
@@ -54,14 +62,19 @@ async def keep(store: Store, *spoken: str, call: str = "1", agent: str = "a") ->
         await records.project(entry)
 
 
-async def analysed(store: Store, wanted: AnalysisWanted | None, until: Callable[[Analysis], bool]) -> Analysis:
+async def analysed(
+    store: Store,
+    wanted: AnalysisWanted | None,
+    until: Callable[[Analysis], bool],
+    open_to: tuple[str, ...] = ("127.0.0.1",),
+) -> Analysis:
     async def lookup(_agent: str, _version: str) -> AnalysisWanted | None:
         return wanted
 
     found: Analysis | None = None
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run_analyses, store.analyses(), lookup)
+            tasks.start_soon(run_analyses, store.analyses(), lookup, allowing(*open_to))
             while found is None or not until(found):
                 await anyio.sleep(0.02)
                 found = store.call("1").analysis
@@ -108,7 +121,7 @@ async def test_each_call_is_looked_over_as_the_version_it_had_asks(tmp_path: Pat
     agents = ServedAgents(tmp_path, lambda: stored, lambda: "main", clock=WallClock(), for_new_calls=False)
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run_analyses, store.analyses(), agents.analysis_of)
+            tasks.start_soon(run_analyses, store.analyses(), agents.analysis_of, allowing())
             found = dict[str, Analysis | None]()
             while len(found) < 5 or any(one and one.state == "pending" for one in found.values()):
                 await anyio.sleep(0.02)
@@ -153,9 +166,29 @@ async def test_what_cannot_be_done_has_failed_in_the_end(store: Store) -> None:
 async def test_a_key_that_is_missing_is_named_and_nothing_is_sent(store: Store) -> None:
     async with open_receiver() as stand_in:
         await keep(store, "hello")
-        wanted = ByModel(url=stand_in.url("/v1"), model="m", key="OFFHOOK_TEST_NO_SUCH_KEY")
+        wanted = ByModel(url=stand_in.url("/v1"), model="m", key="OFFHOOK_KEY_127_0_0_1")
         found = await analysed(store, wanted, lambda analysis: analysis.error is not None)
-        assert "OFFHOOK_TEST_NO_SUCH_KEY" in (found.error or "") and stand_in.connections == 0
+        assert "OFFHOOK_KEY_127_0_0_1" in (found.error or "") and stand_in.connections == 0
+
+
+async def test_a_key_goes_to_its_own_server_only(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFHOOK_KEY_127_0_0_1", "sesame")
+    monkeypatch.setenv("DATABASE_PASSWORD", "secret")
+    async with open_receiver() as stand_in:
+        await keep(store, "hello")
+        # A document with the second key does not load; one that did would have the first sent all the same.
+        wanted = ByModel(url=stand_in.url("/v1"), model="m", key="DATABASE_PASSWORD")
+        await analysed(store, wanted, lambda analysis: analysis.error is not None)
+        assert stand_in.received[0].headers["authorization"] == "Bearer sesame"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_model_inside_is_asked_only_where_the_operator_lets_it(store: Store, host: str) -> None:
+    async with open_receiver() as stand_in:
+        await keep(store, "hello")
+        wanted = ByModel(url=stand_in.url("/v1").replace("127.0.0.1", host), model="m")
+        found = await analysed(store, wanted, lambda analysis: analysis.error is not None, open_to=("10.0.0.0/8",))
+        assert "--model-allow" in (found.error or "") and stand_in.connections == 0
 
 
 async def test_an_expression_that_takes_too_long_is_stopped_and_stops_nobody(

@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str | None = None
     #: Networks beside the public ones that webhooks may go to, such as ``10.1.0.0/16``.
     webhook_allow: tuple[str, ...] = ()
+    #: Likewise for the models that analyses ask.
+    model_allow: tuple[str, ...] = ()
     #: Networks of proxies, beside this machine, whose word on the visitor counts (``X-Forwarded-For`` and its kin).
     trusted_proxies: tuple[str, ...] = ()
     #: Days for which the logs of calls are kept, 0: for ever; None leaves it as it is.

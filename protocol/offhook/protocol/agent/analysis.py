@@ -6,6 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from offhook.protocol.webhooks import UrlNotAllowed, parse_networks, read_target
+
+#: Where a URL leads is not looked at where it is read, but before something is sent there.
+_ANYWHERE = parse_networks(("0.0.0.0/0", "::/0"))
+
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No field but those declared."""
@@ -55,8 +60,8 @@ class ByModel(_Strict, frozen=True, tag_field="kind", tag="model"):
     #: Such as ``http://127.0.0.1:11434/v1``; ``/chat/completions`` is added.
     url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s]+$", max_length=500)]
     model: str
-    #: Name of the environment variable of the records role that holds the key; empty: none is sent.
-    key: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_0-9]*$")] = ""
+    #: Name of the environment variable of the records role with the key, as ``key_variable`` says; empty: none is sent.
+    key: str = ""
     #: What else the model should know.
     instructions: str = ""
     #: The outcomes to choose from; without any the model gives none.
@@ -67,10 +72,32 @@ class ByModel(_Strict, frozen=True, tag_field="kind", tag="model"):
 AnalysisWanted = ByRules | ByModel
 
 
-def check_patterns(wanted: AnalysisWanted | None) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Regular expressions that are none, with their places."""
-    if not isinstance(wanted, ByRules):
-        return
+def key_variable(url: str) -> str:
+    """The environment variable that holds the key for the server of this URL. Raises ``UrlNotAllowed``.
+
+    It has the server's name in it, so that whoever may write documents can send a key only where it belongs, and reads
+    nothing else of the environment. A hyphen is doubled: names that differ in a dot and a hyphen have two owners.
+    """
+    host = read_target(url, allowed=_ANYWHERE).host
+    return "OFFHOOK_KEY_" + re.sub("[^A-Z0-9]", "_", host.upper().replace("-", "__"))
+
+
+def check_analysis(wanted: AnalysisWanted | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Regular expressions that are none, URLs that lead nowhere and keys of something else, with their places."""
+    match wanted:
+        case ByRules():
+            yield from _check_patterns(wanted)
+        case ByModel():
+            try:
+                variable = key_variable(wanted.url)
+            except UrlNotAllowed as error:
+                yield ("analysis", "url"), str(error)
+                return
+            if wanted.key not in {"", variable}:
+                yield ("analysis", "key"), f"for this `url` it can only be {variable}, a variable named after the host"
+
+
+def _check_patterns(wanted: ByRules) -> Iterator[tuple[tuple[str, ...], str]]:
     found = [(("analysis", "outcomes"), rule.said) for rule in wanted.outcomes]
     found += [(("analysis", "fields", name, "find"), field.find) for name, field in wanted.fields.items()]  # type: ignore[misc]
     for path, pattern in found:

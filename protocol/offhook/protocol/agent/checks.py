@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from offhook.protocol.agent import document as doc
-from offhook.protocol.agent.analysis import check_patterns
+from offhook.protocol.agent.analysis import check_analysis
 from offhook.protocol.agent.document import AgentDocument, AskNode, Flow, Node
 from offhook.protocol.agent.hours import HoursError, spans
 from offhook.protocol.agent.phrases import PhraseError, count, expansions, parse_phrase, slots_of
@@ -30,7 +30,7 @@ def check(document: AgentDocument) -> list[Finding]:
         *_check_tools(document),
         *_check_intents(document),
         *_check_texts(document),
-        *check_patterns(document.analysis),
+        *check_analysis(document.analysis),
         *(_check_flow(document) if isinstance(document.brain, Flow) else ()),
     ]
 

@@ -1,4 +1,5 @@
-"""Where a webhook may go: public addresses of the web, and nothing inside (server-side request forgery).
+"""Where webhooks and questions to models may go: public addresses of the web, and nothing inside (server-side request
+forgery).
 
 Two checks, and both are needed. The URL is checked when it is saved and before each attempt; each address its name
 resolves to is checked at each attempt, and the connection goes to that very address, so that a name that changes
@@ -40,7 +41,7 @@ _OTHERS = (ipaddress.IPv4Network("192.88.99.0/24"),)
 
 
 class UrlNotAllowed(OffhookError):
-    """The URL, or an address its name resolves to, is not a place for webhooks; the message says why."""
+    """The URL, or an address its name resolves to, is not a place to send anything to; the message says why."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -67,18 +68,18 @@ def read_target(url: str, *, allowed: Sequence[Network] = ()) -> Target:
     An address in it is checked; a name is not looked up. ``allowed`` are networks that the operator opens.
     """
     if len(url) > MAX_URL or _FORBIDDEN.search(url):
-        raise UrlNotAllowed(f"A webhook's URL has at most {MAX_URL} characters and no spaces, controls or backslashes.")
+        raise UrlNotAllowed(f"The URL has at most {MAX_URL} characters and no spaces, controls or backslashes.")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise UrlNotAllowed(f"This is no URL: {error}.") from error
     if parts.scheme not in {"http", "https"}:
-        raise UrlNotAllowed("A webhook's URL begins with https:// (or http://).")
+        raise UrlNotAllowed("The URL begins with https:// (or http://).")
     if "@" in parts.netloc:
-        raise UrlNotAllowed("A webhook's URL holds no user and no password; check the signature instead.")
+        raise UrlNotAllowed("The URL holds no user and no password.")
     if "#" in url:
-        raise UrlNotAllowed("A webhook's URL has no fragment (#...); servers never see it.")
+        raise UrlNotAllowed("The URL has no fragment (#...); servers never see it.")
     if port == 0 or parts.netloc.endswith(":"):
         raise UrlNotAllowed("The port of the URL is no port.")
     port = port or {"http": 80, "https": 443}[parts.scheme]
@@ -101,8 +102,8 @@ def check_address(address: Address | str, *, allowed: Sequence[Network] = ()) ->
     if _is_public(address):
         return address
     raise UrlNotAllowed(
-        f"{address} is not a public address. Webhooks do not go to private, loopback, link-local or metadata "
-        "addresses, unless the operator allows the network with --webhook-allow."
+        f"{address} is not a public address. Nothing is sent to private, loopback, link-local or metadata addresses, "
+        "unless the operator allows the network (--webhook-allow for webhooks, --model-allow for models)."
     )
 
 

@@ -11,7 +11,7 @@ import anyio
 from offhook.protocol.agent.analysis import AnalysisWanted, ByRules
 from offhook.protocol.analysis import BadAnswer, Findings
 from offhook.protocol.record import CallRecord, RecordsAway
-from offhook.services.analysis.asking import ModelFailed, ask_model
+from offhook.services.analysis.asking import Ask, ModelFailed, ask_model
 from offhook.services.analysis.matching import RulesFailed, find_by_rules
 
 log = logging.getLogger("offhook.analysis")
@@ -24,6 +24,7 @@ PROCESSES = 2
 
 #: What the document of an agent, in a version, asks for; None: nothing (any more).
 Lookup = Callable[[str, str], Awaitable[AnalysisWanted | None]]
+Find = Callable[[AnalysisWanted, CallRecord], Awaitable[Findings]]
 
 
 class Due(Protocol):
@@ -51,15 +52,15 @@ class Analyses(Protocol):
         """Note a failed attempt."""
 
 
-async def run_analyses(analyses: Analyses, lookup: Lookup) -> None:
+async def run_analyses(analyses: Analyses, lookup: Lookup, ask: Ask) -> None:
     """Make analyses as they are due; never returns. Several processes may do so on one store."""
-    processes = anyio.CapacityLimiter(PROCESSES)
+    find = partial(_find, ask=ask, processes=anyio.CapacityLimiter(PROCESSES))
     while True:
         try:
             due = await anyio.to_thread.run_sync(partial(analyses.take_due, now=time.time(), limit=AT_ONCE))
             async with anyio.create_task_group() as tasks:
                 for one in due:
-                    tasks.start_soon(_make, analyses, lookup, one, processes)
+                    tasks.start_soon(_make, analyses, lookup, find, one)
             if due:
                 continue
         except* RecordsAway as group:
@@ -68,7 +69,7 @@ async def run_analyses(analyses: Analyses, lookup: Lookup) -> None:
         await anyio.sleep(LOOK)
 
 
-async def _make(analyses: Analyses, lookup: Lookup, due: Due, processes: anyio.CapacityLimiter) -> None:
+async def _make(analyses: Analyses, lookup: Lookup, find: Find, due: Due) -> None:
     record = due.record
     wanted = await lookup(record.agent or "", record.version or "")
     work: Callable[[], None]
@@ -77,7 +78,7 @@ async def _make(analyses: Analyses, lookup: Lookup, due: Due, processes: anyio.C
         work = partial(analyses.fail, record.id, error, attempts=due.attempts, now=time.time(), final=True)
     else:
         try:
-            findings = await _find(wanted, record, processes)
+            findings = await find(wanted, record)
         except (BadAnswer, ModelFailed, RulesFailed, TimeoutError) as error:
             why = str(error) or "it took too long"
             log.info("analysis failed", extra={"call": record.id, "why": why})
@@ -87,7 +88,7 @@ async def _make(analyses: Analyses, lookup: Lookup, due: Due, processes: anyio.C
     await anyio.to_thread.run_sync(work)
 
 
-async def _find(wanted: AnalysisWanted, record: CallRecord, processes: anyio.CapacityLimiter) -> Findings:
+async def _find(wanted: AnalysisWanted, record: CallRecord, *, ask: Ask, processes: anyio.CapacityLimiter) -> Findings:
     if isinstance(wanted, ByRules):
         return await find_by_rules(wanted, record, processes)
-    return await ask_model(wanted, record)
+    return await ask_model(wanted, record, ask)

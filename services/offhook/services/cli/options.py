@@ -103,6 +103,20 @@ def webhook_allow_option(function: Function) -> Function:
     )(function)
 
 
+def model_allow_option(function: Function) -> Function:
+    """``--model-allow``: inner networks where models may be asked."""
+    return click.option(
+        "--model-allow",
+        multiple=True,
+        callback=_to_networks,
+        metavar="NETWORK",
+        envvar="OFFHOOK_MODEL_ALLOW",
+        show_envvar=True,
+        help="Network of models that analyses may ask beside the public ones, such as 127.0.0.1 for a model on this "
+        "machine. May be repeated; in the variable, with spaces between.",
+    )(function)
+
+
 def trusted_proxy_option(function: Function) -> Function:
     """``--trusted-proxy``: who is believed about the visitor."""
     return click.option(

@@ -13,6 +13,7 @@ from offhook.services.cli.options import (
     log_options,
     media_options,
     metrics_option,
+    model_allow_option,
     recordings_options,
     require_turn_secret,
     store_option,
@@ -47,6 +48,7 @@ from offhook.services.settings import ROLES, Address, Settings, node_name
 )
 @store_option
 @webhook_allow_option
+@model_allow_option
 @trusted_proxy_option
 @media_options
 @keep_logs_option(None)
@@ -69,6 +71,7 @@ def run(
     api: Address,
     store: str | None,
     webhook_allow: tuple[str, ...],
+    model_allow: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
     media_address: str | None,
     ice: tuple[str, ...],
@@ -107,6 +110,7 @@ def run(
         api=api,
         store=store,
         webhook_allow=webhook_allow,
+        model_allow=model_allow,
         trusted_proxies=trusted_proxy,
         media_address=media_address,
         agents=agents,

@@ -19,6 +19,7 @@ from offhook.services.cli.options import (
     log_options,
     media_options,
     metrics_option,
+    model_allow_option,
     recordings_options,
     require_turn_secret,
     store_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 )
 @store_option
 @webhook_allow_option
+@model_allow_option
 @trusted_proxy_option
 @media_options
 @keep_logs_option(30)
@@ -56,6 +58,7 @@ def up(
     nats: str | None,
     store: str | None,
     webhook_allow: tuple[str, ...],
+    model_allow: tuple[str, ...],
     trusted_proxy: tuple[str, ...],
     media_address: str | None,
     ice: tuple[str, ...],
@@ -88,6 +91,7 @@ def up(
         http=http,
         store=store,
         webhook_allow=webhook_allow,
+        model_allow=model_allow,
         trusted_proxies=trusted_proxy,
         media_address=media_address,
         agents=agents and agents.absolute(),

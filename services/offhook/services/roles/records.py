@@ -59,10 +59,14 @@ async def _keep_records(settings: Settings) -> None:
 
 async def _talk_outside(settings: Settings, store: "Store", agents: "ServedAgents") -> None:
     """Send webhooks and make analyses. Their library takes long to import, and nobody waits for them."""
+    import ssl
+
     from offhook.protocol.webhooks import parse_networks
     from offhook.services.analysis import run_analyses
-    from offhook.services.webhooks import run_webhooks
+    from offhook.services.webhooks import ask, run_webhooks
 
+    tls = await anyio.to_thread.run_sync(ssl.create_default_context)
+    ask_outside = partial(ask, allowed=parse_networks(settings.model_allow), tls=tls)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_analyses, store.analyses(), agents.analysis_of)
+        tasks.start_soon(run_analyses, store.analyses(), agents.analysis_of, ask_outside)
         tasks.start_soon(partial(run_webhooks, store.outbox(), allowed=parse_networks(settings.webhook_allow)))

@@ -10,6 +10,7 @@ import httpx2
 
 from offhook.protocol.webhooks import Attempt, Target, UrlNotAllowed, read_target, sign
 from offhook.protocol.webhooks.address import Network
+from offhook.services.webhooks.pinned import open_answer
 from offhook.services.webhooks.resolving import resolve
 
 log = logging.getLogger("offhook.webhooks")
@@ -72,30 +73,9 @@ async def _post(
     tls: ssl.SSLContext,
 ) -> int:
     """Post to ``address``, as the host that the URL names; returns the status."""
-    where = f"[{address}]" if ":" in address else address
-    headers = {
-        **sign(secrets, id=id, at=at, body=body),
-        "host": target.authority,
-        "content-type": "application/json",
-        "user-agent": "offhook-webhooks/1",
-    }
-    # No proxy and no credentials from the environment; one connection that ends with the attempt.
-    async with httpx2.AsyncClient(
-        verify=tls, trust_env=False, follow_redirects=False, timeout=ATTEMPT_SECONDS
-    ) as client:
-        request = client.build_request(
-            "POST",
-            f"{target.scheme}://{where}:{target.port}{target.path}",
-            content=body,
-            headers=headers,
-            # The certificate must be that of the name in the URL, not of the address.
-            extensions={"sni_hostname": target.host},
-        )
-        response = await client.send(request, stream=True)
-        try:
-            await _read_little(response)
-        finally:
-            await response.aclose()
+    headers = {**sign(secrets, id=id, at=at, body=body), "user-agent": "offhook-webhooks/1"}
+    async with open_answer(target, address, headers, body, tls=tls, seconds=ATTEMPT_SECONDS) as response:
+        await _read_little(response)
         return response.status_code
 
 
