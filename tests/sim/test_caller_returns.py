@@ -125,6 +125,40 @@ def test_a_token_to_come_back_counts_once_and_for_its_own_call() -> None:
     run(scenario)
 
 
+def test_a_welcome_that_was_lost_costs_no_call() -> None:
+    """The socket dies while the caller is let back in: it tries again with what it has."""
+
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            call = await _dial(world)
+            for wait in (0.0, 0.001, 0.005, 0.01):
+                again = await world.connect()
+                frame = {"type": "resume", "sessionId": call.id, "authToken": _token(call), "data": {"seq": 0}}
+                again.socket.send_frame(frame)
+                await anyio.sleep(wait)
+                again.socket.drop()
+                await anyio.sleep(1)
+            back, welcome = await _come_back(world, call, _token(call), 0)
+            assert welcome["type"] == "resumed"
+            await call.says("hello")
+            await back.sees("transcript")
+
+    run(scenario)
+
+
+def test_an_offer_that_is_refused_leaves_nothing_behind() -> None:
+    async def scenario() -> None:
+        async with open_world(Birds()) as world:
+            await world.dial("parrot#1")
+            before = {key for key in world.bus.kept if key.startswith("claim.")}
+            for _ in range(3):
+                refused = await world.dial("parrot#1")
+                assert refused.errors[0]["reason"] == "token_used"
+            assert {key for key in world.bus.kept if key.startswith("claim.")} == before
+
+    run(scenario)
+
+
 def test_a_reloaded_page_brings_new_media_and_the_agent_keeps_its_context() -> None:
     async def scenario() -> None:
         async with open_world(Birds()) as world:

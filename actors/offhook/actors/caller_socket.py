@@ -73,6 +73,9 @@ class CallerSocket(Protocol):
         When it returns the frame is on its way; that the caller got it is not promised.
         """
 
+    async def wait_received(self) -> None:
+        """Wait until the caller has got everything that was sent so far. Raises ``SocketClosed``."""
+
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Send a Close frame and wait a moment for the caller's. Does nothing on a closed socket; never raises."""
 

@@ -207,17 +207,14 @@ class Doorkeeper:
         return ticket
 
     async def readmit(self, ticket: Stored) -> list[LogEntry]:
-        """Let a caller back into its call, once; returns the call's log so far. Raises ``Refusal``.
+        """Let a caller back into its call; returns the call's log so far. Raises ``Refusal``.
 
-        Whoever wants to miss nothing listens to the call first. The ticket is spent last: a caller who is told to try
-        again still has it.
+        Whoever wants to miss nothing listens to the call first. The ticket is spent (``spend``) when the caller knows
+        that it is back: one who is told to try again, or hears nothing, still has it.
         """
         call = msgspec.msgpack.decode(ticket.data, type=_Claim).call
         try:
             log = await self._bus.read_log(subjects.log(call))
-            await self._bus.delete(ticket.subject, revision=ticket.revision)
-        except WrongRevision:
-            raise Refusal(Reason.TOKEN_USED, "Invalid authentication token") from None
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
         entries = []
@@ -226,6 +223,25 @@ class Doorkeeper:
             with contextlib.suppress(BadMessage):
                 entries.append(decode_entry(message.subject, message.data))
         return entries
+
+    async def spend(self, ticket: Stored) -> None:
+        """Let a ticket open nothing any more; waits for the bus while it is away."""
+        while True:
+            try:
+                await self._bus.delete(ticket.subject, revision=ticket.revision)
+            except WrongRevision:
+                # By another socket with the same ticket.
+                return
+            except BusAway:
+                await anyio.sleep(1)
+            else:
+                return
+
+    async def withdraw(self, token: str) -> None:
+        """Take back a ticket to a call that there is not. Where the bus is away it goes away by itself in a day."""
+        with contextlib.suppress(BusAway, WrongRevision):
+            if (ticket := await self._bus.get(_return_key(token))) is not None:
+                await self._bus.delete(ticket.subject, revision=ticket.revision)
 
     def new_id(self) -> str:
         """An id for a new call."""

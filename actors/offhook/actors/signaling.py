@@ -4,6 +4,7 @@ It turns frames into messages and back and holds no rule about calls; which fram
 ``socket_state``.
 """
 
+import contextlib
 import logging
 
 import anyio
@@ -15,7 +16,7 @@ from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, S
 from offhook.actors.candidates import Candidates
 from offhook.actors.doorkeeper import UNAVAILABLE, Admitted, Doorkeeper
 from offhook.actors.mailbox import Mailbox
-from offhook.actors.ports import Bus, BusAway
+from offhook.actors.ports import Bus, BusAway, Stored
 from offhook.actors.socket_state import SocketState, require
 from offhook.protocol import subjects
 from offhook.protocol.call import LogEntry, announced, fold
@@ -67,6 +68,8 @@ class _Returned(msgspec.Struct, frozen=True):
     call: str
     log: list[LogEntry]
     seen: int
+    #: What it came back with.
+    ticket: Stored
 
 
 Letter = ClientFrame | Envelope | _Gone | _Opened | _Returned
@@ -184,6 +187,8 @@ class SignalingActor:
                 outcome = refusal
             except BusAway:
                 outcome = Refusal(Reason.UNAVAILABLE, UNAVAILABLE)
+            if isinstance(outcome, Refusal):
+                await self._withdraw_ticket()
             await self._mailbox.put_soon(_Opened(outcome))
 
         self._tasks.start_soon(admit)
@@ -222,8 +227,15 @@ class SignalingActor:
         line = CallLine(self._bus, call, socket=self._id, take=self._mailbox.put_soon)
         await self._tasks.start(line.run)
         self._line = line
+        await self._withdraw_ticket()
         if self._events:
             self._ticket = await self._doorkeeper.issue_return_ticket(call)
+
+    async def _withdraw_ticket(self) -> None:
+        """The call that it was for did not come about."""
+        ticket, self._ticket = self._ticket, ""
+        if ticket:
+            await self._doorkeeper.withdraw(ticket)
 
     def _take_resume(self, resume: Resume) -> None:
         self._state = SocketState.RETURNING
@@ -236,11 +248,13 @@ class SignalingActor:
                 # Listen first, then read what was: nothing is missed in between.
                 await self._open_line(resume.session)
                 call_log = await self._doorkeeper.readmit(ticket)
-                letter = _Returned(resume.session, call_log, resume.seq)
+                letter = _Returned(resume.session, call_log, resume.seq, ticket)
             except Refusal as refusal:
                 letter = _Opened(refusal)
             except BusAway:
                 letter = _Opened(Refusal(Reason.UNAVAILABLE, UNAVAILABLE))
+            if isinstance(letter, _Opened):
+                await self._withdraw_ticket()
             await self._mailbox.put_soon(letter)
 
         self._tasks.start_soon(readmit)
@@ -276,6 +290,7 @@ class SignalingActor:
         state = fold(returned.call, entries).state
         self._sent = entries[-1].seq
         await self._socket.send(encode_resumed(returned.call, state, self._sent, self._ticket))
+        self._tasks.start_soon(self._spend, returned.ticket)
         for seq, announce in announced(returned.call, entries, after=returned.seen):
             await self._socket.send(encode_event(returned.call, announce.event, seq, announce.data))
         self._to_call.report(ev.CallerReturned(socket=self._id))
@@ -284,6 +299,12 @@ class SignalingActor:
             if await self._obey(order):
                 return True
         return False
+
+    async def _spend(self, ticket: Stored) -> None:
+        """The ticket was good for one way back, once the caller knows of it."""
+        with contextlib.suppress(SocketClosed):
+            await self._socket.wait_received()
+            await self._doorkeeper.spend(ticket)
 
     async def _obey(self, order: Envelope) -> bool:
         """Carry out an order of the session; True when it was the last."""

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 PATIENCE = 15.0
 
 
+#: Seconds to the caller's end of a socket and back.
+ROUND_TRIP = 0.02
+
+
 class SimulatedSocket:
     """A caller's WebSocket in memory; the gateway's end is a ``CallerSocket``."""
 
@@ -50,6 +54,12 @@ class SimulatedSocket:
             raise SocketClosed(*self.closed)
         self.on_frame(text, False)
         self._to_caller.put(text)
+
+    async def wait_received(self) -> None:
+        """See ``CallerSocket``."""
+        await anyio.sleep(ROUND_TRIP)
+        if self.closed is not None:
+            raise SocketClosed(*self.closed)
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """See ``CallerSocket``."""

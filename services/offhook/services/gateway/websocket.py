@@ -56,6 +56,13 @@ class CallerWebSocket:
             self._stream.drop()
             raise SocketClosed(CloseCode.ABNORMAL, "the caller does not read")
 
+    async def wait_received(self) -> None:
+        """Ping, and wait for the pong. Raises ``SocketClosed``."""
+        try:
+            await self._connection.ping()
+        except ConnectionClosed as closed:
+            raise _closed(closed) from None
+
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Send a Close frame and wait a moment for the caller's; then the connection is gone either way."""
         with trio.move_on_after(self._limits.close_seconds):
