@@ -31,6 +31,9 @@ class Script:
     async def send(self, text: str) -> None:
         self.sent.append(json.loads(text)["data"]["reason"])
 
+    async def wait_received(self) -> None:
+        """See ``CallerSocket``."""
+
     async def close(self, code: int = 1000, reason: str = "") -> None:
         assert reason
         self.code = code
