@@ -1,12 +1,15 @@
 """Conversations along the front desk: as tables, and as properties of any conversation (A2, A5, A6)."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import msgspec
 import pocketsphinx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from offhook.protocol import flow
@@ -16,7 +19,7 @@ from offhook.protocol.agent.phrases import Literal, expansions, parse_phrase
 from offhook.protocol.agent.words import words
 from offhook.protocol.call import EndReason
 from offhook.protocol.flow import FlowState
-from offhook.protocol.flow.understanding import understand
+from offhook.protocol.flow.understanding import candidates, understand
 from offhook.protocol.flow.values import readings
 from offhook.protocol.speech import Finish, Heard, Say, Tell
 
@@ -392,3 +395,50 @@ def test_nonsense_comes_to_an_end(texts: list[str]) -> None:
         if state.finished:
             return
     raise AssertionError(state)
+
+
+def lines_run(text: str, state: FlowState) -> int:
+    """Lines of Python that run while ``text`` is understood: its cost on any machine."""
+    count = 0
+
+    def trace(_frame: FrameType, event: str, _argument: object) -> Callable[..., Any]:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        understand(DESK, state, Heard(text=text))
+    finally:
+        sys.settrace(before)
+    return count
+
+
+COSTLY = [
+    "5", "12345678", "at five", "x", "monday", "next", "i'd", "a" * 40, "appointment", "appointmnet", "half past", "[",
+]  # fmt: skip
+KNOWN = sorted({word for phrase in candidates(DESK) for word in words(phrase)})
+#: About ten milliseconds; it was more than ten times as much.
+MOST_LINES = 120_000
+
+
+@given(
+    st.one_of(
+        st.sampled_from(COSTLY).map(lambda word: f"{word} " * 1000),
+        st.lists(st.sampled_from(COSTLY + sorted({word for text in candidates(DESK) for word in words(text)}))).map(
+            " ".join
+        ),
+        st.text(max_size=4000),
+    ),
+    st.sampled_from(sorted(DESK.nodes)),
+)
+@example("5 " * 1000, "confirm")
+@example("12345678 " * 200, "confirm")
+@example("a" * 2000, "confirm")
+def test_no_text_takes_long_to_understand(text: str, node: str) -> None:
+    """Understanding holds up all calls of a voice node, and callers type what they like."""
+    state = FlowState(node=node, today="friday")
+    # The document's own side of it is read once.
+    understand(DESK, state, Heard(text="x y"))
+    assert lines_run(text, state) < MOST_LINES

@@ -4,8 +4,8 @@ First exactly, as the phrases say; then without words of courtesy around it; the
 the words both sides share. Inner words ("the", "you") weigh little, question words more, the rest full.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache, partial
 
 import msgspec
 
@@ -36,6 +36,10 @@ _TAIL = frozenset({"please", "thank", "you", "then", "now", "okay"})
 _LIGHT = frozenset(_INNER.split())
 _QUESTION = frozenset({"what", "when", "where", "who", "how", "why", "which"})
 _BARE = frozenset(ONES[1:13])
+
+#: Where a value of a slot stands in words, and the value.
+Place = tuple[int, int, str]
+Find = Callable[[str, tuple[str, ...]], Place | None]
 
 
 class Understood(msgspec.Struct, frozen=True):
@@ -75,8 +79,8 @@ def understand(document: AgentDocument, state: FlowState, heard: Heard) -> Under
     if not heard.trusted:
         return None
     found = _exactly(document, state, said) or _by_key(document, heard.text.strip())
-    for bare in _without_courtesy(said):
-        found = found or _exactly(document, state, bare)
+    for bare in dict.fromkeys(_without_courtesy(said)):
+        found = found or (_exactly(document, state, bare) if bare != said else None)
     return found or _roughly(document, state, said) or _as_name(document, state, said)
 
 
@@ -113,50 +117,60 @@ def _without_courtesy(said: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def _roughly(document: AgentDocument, state: FlowState, said: tuple[str, ...]) -> Understood | None:
     best, best_score = None, 0.0
+    # Phrases share slots, and most say nothing of the words that others before them were taken from.
+    find = cache(partial(_find, document, state))
     node = document.nodes.get(state.node)
     local = node.on if isinstance(node, AskNode) else {}
     for intent, phrases in in_scope(document, state):
         for phrase in phrases:
-            for flat in expansions(parse_phrase(phrase), SAMPLES):
-                score, slots = _compare(document, state, flat, said, leads=intent in local)
+            for flat in _samples(phrase):
+                score, slots = _compare(flat, said, find, above=max(best_score, ENOUGH), leads=intent in local)
                 if score > best_score:
                     best, best_score = Understood(intent, slots), score
     return best if best_score >= ENOUGH else None
 
 
-def _compare(
-    document: AgentDocument, state: FlowState, flat: Flat, said: tuple[str, ...], *, leads: bool
-) -> tuple[float, Slots]:
-    """Shared weight of both sides, 0 to 1, and the slots found on the way."""
-    rest, slots = list(said), Slots()
-    wanted: list[str] = []
+@lru_cache(maxsize=4096)
+def _samples(phrase: str) -> tuple[Flat, ...]:
+    return tuple(expansions(parse_phrase(phrase), SAMPLES))
+
+
+def _compare(flat: Flat, said: tuple[str, ...], find: Find, *, above: float, leads: bool) -> tuple[float, Slots]:
+    """Shared weight of both sides, 0 to 1, and the slots found on the way; or less, where it is below ``above``."""
+    rest, slots = said, Slots()
+    wanted: tuple[str, ...] = ()
     shared, slot_weight = 0.0, 0.0
     for part in flat:
         if isinstance(part, Literal):
             wanted += part.words
             continue
         slot_weight += 1.0
-        place = _find(document, state, part.slot, tuple(rest))
+        place = find(part.slot, rest)
         if place is not None:
             begin, end, value = place
             slots[part.slot] = value
-            rest[begin:end] = []
+            rest = rest[:begin] + rest[end:]
             shared += 1.0
     if len(slots) == len(flat) == 1:
         return CLEAR, slots
+    weight = _weight_of(wanted)
+    begins = leads and not slot_weight and said[: len(wanted)] == wanted and weight >= 1.0
+    least = CLEAR if begins else 0.0
+    total = slot_weight + weight + len(slots) + _weight_of(rest)
+    if 2 * (shared + weight) < above * total:
+        # Far more was said than the phrase holds. Whoever types much decides how long the rest would take.
+        return least, slots
     left = list(rest)
     for word in wanted:
         near = next((other for other in left if _alike(word, other)), None)
         if near is not None:
             left.remove(near)
             shared += _weight(word)
-    total = slot_weight + sum(map(_weight, wanted)) + len(slots) + sum(map(_weight, rest))
     score = 2 * shared / total if shared >= 1.0 or not left else 0.0
-    begins = leads and not slot_weight and said[: len(wanted)] == tuple(wanted) and sum(map(_weight, wanted)) >= 1.0
-    return max(score, CLEAR if begins else 0.0), slots
+    return max(score, least), slots
 
 
-def _find(document: AgentDocument, state: FlowState, slot: str, said: tuple[str, ...]) -> tuple[int, int, str] | None:
+def _find(document: AgentDocument, state: FlowState, slot: str, said: tuple[str, ...]) -> Place | None:
     """A value of ``slot`` somewhere in the words. A bare number is no time unless "at" stands before it."""
     is_time = document.slots[slot].type == "time"
     for begin in range(len(said)):
@@ -165,6 +179,11 @@ def _find(document: AgentDocument, state: FlowState, slot: str, said: tuple[str,
             if not bare or (begin and said[begin - 1] in {"at", "around", "about"}):
                 return begin, end, value
     return None
+
+
+@lru_cache(maxsize=8192)
+def _weight_of(said: tuple[str, ...]) -> float:
+    return sum(map(_weight, said))
 
 
 def _weight(word: str) -> float:
@@ -177,9 +196,11 @@ def _alike(word: str, other: str) -> bool:
     if word == other:
         return True
     shorter = min(len(word), len(other))
-    if shorter < 4 or word[0] != other[0]:
+    slips = 2 if shorter >= 8 else 1
+    # Each letter that one of them has more is a slip.
+    if shorter < 4 or word[0] != other[0] or abs(len(word) - len(other)) > slips:
         return False
-    return _slips(word, other) <= (2 if shorter >= 8 else 1)
+    return _slips(word, other) <= slips
 
 
 def _slips(word: str, other: str) -> int:

@@ -161,7 +161,7 @@ def _numbers(heard: Words, at: int) -> Iterator[Reading]:
 
 def _phones(heard: Words, at: int) -> Iterator[Reading]:
     digits = ""
-    while at < len(heard):
+    while at < len(heard) and len(digits) <= PHONE[1]:
         times = {"double": 2, "triple": 3}.get(heard[at], 1)
         start = at + (times > 1)
         end, number = (start + 1, "0") if _starts(heard, start, "oh") else next(_numbers(heard, start), (start, ""))
