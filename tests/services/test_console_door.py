@@ -115,6 +115,9 @@ def test_a_key_that_runs_out_is_replaced_by_one_that_runs_out(keys: Keys) -> Non
     made = keys.create("ws", NewKey(kind="secret", name="Console", expires_at=4e9))
     new = keys.rotate("ws", made.id, overlap=60)
     assert new.expires_at == 4e9
+    assert keys.rotate("ws", made.id, overlap=60).expires_at == 4e9, "a second time, too"
+    again = keys.rotate("ws", new.id, overlap=60)
+    assert again.expires_at == keys.rotate("ws", new.id, overlap=60).expires_at == 4e9
     lasting = keys.create("ws", NewKey(kind="secret", name="backend"))
     keys.rotate("ws", lasting.id, overlap=60)
     assert keys.rotate("ws", lasting.id, overlap=60).expires_at is None

@@ -109,9 +109,11 @@ class Keys:
             if not old.counts(now):
                 raise KeyUnfit("id", "This key does not count any more; make a new one.")
             wanted = NewKey(**{name: getattr(old, name) for name in NewKey.__struct_fields__})
-            if old.replaced_by is not None:
-                # It runs out because it was replaced before, not because it was made so.
-                wanted = msgspec.structs.replace(wanted, expires_at=None)
+            # One that was replaced before runs out for that reason; when it was made to stands in the last of its line.
+            last = old
+            while last.replaced_by is not None:
+                last = _get(connection, workspace, last.replaced_by)
+            wanted = msgspec.structs.replace(wanted, expires_at=last.expires_at)
             made = _insert(connection, workspace, wanted)
             until = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
             connection.execute(update(keys).where(keys.c.id == id_), {"expires_at": until, "replaced_by": made.id})
