@@ -156,6 +156,7 @@ async def test_an_agent_that_a_file_serves_is_not_published_here(opened: dict[st
         api = Api(client)
         await api("POST", "", {"text": PARROT})
         check_problem(await api("POST", "/parrot/publish"), 409, "agent_from_file")
+        check_problem(await api("POST", "/parrot/rollback"), 409, "agent_from_file")
         await api("POST", "", {"text": PARROT.replace('"parrot"', '"jay"')})
         assert (await api("POST", "/jay/publish")).status_code == 200
     assert len(seen) == 3

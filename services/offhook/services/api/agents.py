@@ -300,6 +300,7 @@ class AgentsResource:
         roll_back = partial(
             self._store().roll_back, ask.workspace, ask.path["agent_id"], environment=ask.body.environment
         )
+        self._refuse_file(await self._in_thread(partial(self._store().get, ask.workspace, ask.path["agent_id"])))
         agent = await self._write(roll_back)
         await self._changed()
         return agent
