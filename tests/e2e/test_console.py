@@ -54,7 +54,13 @@ def call_id(number: int) -> str:
 
 
 def write_call(
-    product: Product, number: int, lines: tuple[tuple[Any, str], ...], *, recorded: bool = False, **offered: str
+    product: Product,
+    number: int,
+    lines: tuple[tuple[Any, str], ...],
+    *,
+    recorded: bool = False,
+    living: bool = False,
+    **offered: str,
 ) -> list[LogEntry]:
     """Put a call into the product's records, as its log would have brought it there; returns the log."""
     at = BEGAN + 100 * number
@@ -69,7 +75,8 @@ def write_call(
     for line, (role, text) in enumerate(lines, 1):
         began = at + 2 * line
         events.append((2 * line + 1.5, ev.Said(line=line, role=role, text=text, began=began, ended=began + 1.5)))
-    events += [(60.0, ev.CallerHungUp()), (60.1, ev.AgentStopped()), (60.2, ev.MediaClosed())]
+    if not living:
+        events += [(60.0, ev.CallerHungUp()), (60.1, ev.AgentStopped()), (60.2, ev.MediaClosed())]
     if recorded:
         key, size = sing(product.folder / "data" / "recordings", call_id(number), lines)
         events.insert(-1, (60.1, ev.RecordingSaved(key=key, seconds=SECONDS, size=size, began_at=at + BEGINS)))
@@ -400,6 +407,36 @@ def test_a_living_call_is_held_resumed_and_ended(house: Product, enter: Any, ope
     page.get_by_role("dialog").get_by_role("button", name="Erase").click()
 
 
+def test_a_call_goes_on_being_looked_at_when_the_server_was_away(house: Product, enter: Any) -> None:
+    write_call(house, 6, TALK, living=True)
+    page = enter(f"calls/{call_id(6)}", excuse="status of 503")
+    expect(page.get_by_role("button", name="Hold")).to_be_visible()
+    address = f"**/v1/calls/{call_id(6)}"
+    page.route(address, lambda route: route.fulfill(status=503, json={"code": "x", "detail": "Away for a moment."}))
+    expect(page.get_by_role("alert")).to_contain_text("Away for a moment.")
+    write_call(house, 6, TALK)
+    page.unroute(address)
+    expect(page.get_by_role("button", name="Erase")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    erase(house, 6)
+
+
+def test_calls_that_come_by_the_page_leave_no_gap(house: Product, enter: Any) -> None:
+    page = enter(excuse="ERR_INTERNET_DISCONNECTED")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    page.context.set_offline(True)
+    numbers = range(100, 155)
+    for number in numbers:
+        write_call(house, number, ())
+    page.context.set_offline(False)
+    expect(rows).to_have_count(50)
+    page.get_by_role("button", name="More").click()
+    expect(rows).to_have_count(len(numbers) + 3)
+    for number in numbers:
+        erase(house, number)
+
+
 def test_a_call_that_does_not_exist(house: Product, enter: Any) -> None:
     page = enter("calls/none", excuse="status of 404")
     expect(page.get_by_role("alert")).to_contain_text("no call with this id")
@@ -534,6 +571,18 @@ def test_a_webhook_from_its_first_message_to_its_end(house: Product, enter: Any)
 
 
 # ── agents ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_deliveries_are_asked_for_again_when_the_server_was_away(house: Product, enter: Any) -> None:
+    told = ("--event", "call.ended", "--webhook-allow", "127.0.0.1", "--json")
+    made = json.loads(house.run("webhooks", "create", "http://127.0.0.1:9/", *told))
+    page = enter("webhooks", excuse="status of 503")
+    page.route("**/deliveries?*", lambda route: route.fulfill(status=503, json={"code": "x", "detail": "Away."}))
+    page.goto(f"{house.url}console#/webhooks/{made['id']}")
+    expect(page.get_by_role("alert")).to_contain_text("Away.")
+    page.unroute("**/deliveries?*")
+    expect(page.get_by_text("Nothing was sent")).to_be_visible()
+    expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_versions_are_compared_published_and_rolled_back(house: Product, key: str, enter: Any) -> None:

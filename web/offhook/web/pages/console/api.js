@@ -35,6 +35,15 @@ export async function ask(path, request) {
   throw new Problem(String(told.code || "unknown"), String(told.detail || response.statusText), response.status);
 }
 
+/**
+ * Whether the same question may be answered another time: the server is away, or has too much to do.
+ *
+ * @param {unknown} thrown
+ */
+export function mayPass(thrown) {
+  return thrown instanceof Problem && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 500);
+}
+
 /** What one key may ask. */
 export class Api {
   /** @param {string} key */

@@ -1,5 +1,6 @@
 // @ts-check
 /** One call: who and when, its states, what was said, what came of it. */
+import { mayPass } from "./api.js";
 import { eventLog } from "./call_events.js";
 import { pill } from "./calls.js";
 import { openDialog } from "./dialog.js";
@@ -74,6 +75,7 @@ export function showCall(stage, id) {
     refill(parts.states.body, timeline(record.states, texts, Date.now() / 1000));
   }
 
+  let stale = false;
   async function again() {
     /** @type {CallRecord} */
     let record;
@@ -82,8 +84,14 @@ export function showCall(stage, id) {
     } catch (thrown) {
       if (stage.signal.aborted) return;
       waiting.remove();
-      return stage.fail(thrown);
+      if (!stale || !mayPass(thrown)) stage.fail(thrown);
+      stale = true;
+      // What is shown may be out of date until the server answers again.
+      if (mayPass(thrown)) setTimeout(() => stage.signal.aborted || again(), REFRESH);
+      return;
     }
+    if (stale) stage.mended();
+    stale = false;
     paint(record);
     const open = record.state !== "ended" || (record.analysis && record.analysis.state === "pending");
     if (open) setTimeout(() => stage.signal.aborted || again(), record.state === "ended" ? REFRESH_ENDED : REFRESH);

@@ -54,6 +54,10 @@ export function showCalls(stage) {
   /** @param {string | null} from */
   async function load(from) {
     const page = await stage.api.get("/v1/calls", { ...asked, limit: PAGE, cursor: from || "" }, stage.signal);
+    if (from === null && page.cursor && known.size && !page.calls.some((/** @type {Call} */ call) => known.has(call.id))) {
+      // More is new than one page holds: what lies between is read by cursor, like everything below it.
+      known.clear();
+    }
     const first = !known.size || from !== null;
     if (from === null) forgetGone(known, page);
     for (const call of page.calls) known.set(call.id, call);

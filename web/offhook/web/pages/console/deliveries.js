@@ -1,5 +1,6 @@
 // @ts-check
 /** What a webhook was told and what came of it; each message can be sent again. */
+import { mayPass } from "./api.js";
 import { openDialog } from "./dialog.js";
 import { choice, field, make, refill, table } from "./dom.js";
 import { exactMoment, shortMoment, span } from "./format.js";
@@ -40,6 +41,7 @@ export function showDeliveries(stage, path, place) {
   let shown = [];
   let cursor = "";
   let wake = 0;
+  let stale = false;
 
   /** @param {boolean} anew */
   async function load(anew) {
@@ -52,9 +54,16 @@ export function showDeliveries(stage, path, place) {
       cursor = page.cursor || "";
       if (JSON.stringify(shown) !== before || !shown.length) paint();
     } catch (thrown) {
+      if (signal.aborted) return;
       empty.hidden = true;
-      return stage.fail(thrown);
+      if (!stale || !mayPass(thrown)) stage.fail(thrown);
+      stale = true;
+      // A page that was asked for is asked for again by whoever wants it.
+      if (anew && mayPass(thrown)) wake = setTimeout(() => signal.aborted || load(true), REFRESH);
+      return;
     }
+    if (stale) stage.mended();
+    stale = false;
     // Further pages are left as they were read.
     const waits = shown.length <= 50 && shown.some((delivery) => delivery.state === "pending");
     if (waits) wake = setTimeout(() => signal.aborted || load(true), REFRESH);

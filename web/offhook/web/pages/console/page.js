@@ -24,6 +24,7 @@ import { showWebhooks } from "./webhooks.js";
  * @property {AbortSignal} signal aborted when the visitor goes on to another page
  * @property {(sentence: string) => void} say read out, not shown
  * @property {(thrown: unknown) => void} fail shown and read out
+ * @property {() => void} mended what was shown as failed works again
  * @property {(thrown: unknown) => string} explain the sentence for people
  */
 
@@ -61,6 +62,11 @@ function fail(thrown) {
   if (!(thrown instanceof Problem)) console.error(thrown);
 }
 
+function mended() {
+  alertBox.hidden = true;
+  alertBox.textContent = "";
+}
+
 /** @param {string} sentence */
 function say(sentence) {
   said.textContent = sentence;
@@ -70,8 +76,7 @@ function say(sentence) {
 function show() {
   visit.abort();
   visit = new AbortController();
-  alertBox.hidden = true;
-  alertBox.textContent = "";
+  mended();
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const parameters = new URLSearchParams(query);
   const code = parameters.get("code");
@@ -86,7 +91,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   document.title = `${texts[page]} – ${texts.title}`;
-  const stage = { api: new Api(session.key), session, texts, place, query: parameters, signal: visit.signal, say, fail, explain };
+  const stage = { api: new Api(session.key), session, texts, place, query: parameters, signal: visit.signal, say, fail, mended, explain };
   if (page === "keys") showKeys(stage);
   else if (page === "webhooks") id ? showWebhook(stage, id) : showWebhooks(stage);
   else if (page === "agents") id ? showAgent(stage, id) : showAgents(stage);
