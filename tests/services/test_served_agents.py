@@ -1,7 +1,9 @@
 """The agents of a running node follow the folder and the store (A1, G8)."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,32 @@ async def test_a_store_that_is_away_changes_nothing(
     await agents.reach("parrot", "7")
     assert agents.profile("parrot").version == "1"
     assert len([record for record in caplog.records if "store does not answer" in record.message]) == 1
+
+
+async def test_a_stored_document_that_cannot_be_read_is_told_of_once(
+    folder: Path, store: StoredAgents, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.create("ws", parrot())
+    store.publish("ws", "parrot")
+    agents = serving(folder, store)
+    await agents.refresh()
+    store.create("ws", parrot("Other", "other"))
+    store.publish("ws", "other")
+    store.save("ws", "parrot", text=parrot("Newer"))
+    store.publish("ws", "parrot")
+    with closing(sqlite3.connect(tmp_path / "offhook.db")) as database, database:
+        database.execute("UPDATE agent_versions SET text = 'of = 1' WHERE agent = 'other' OR number = 2")
+    for _ in range(3):
+        await agents.refresh()
+    told = [record for record in caplog.records if "cannot be read" in record.message]
+    assert len(told) == 2, "once for each agent"
+    assert agents.profile("parrot").name == "Parrot", "it stays as it was"
+    with pytest.raises(AgentNotFound):
+        agents.profile("other")
+    store.save("ws", "parrot", text=parrot("Newest"))
+    store.publish("ws", "parrot")
+    await agents.refresh()
+    assert agents.profile("parrot").name == "Newest"
 
 
 async def test_nobody_serves_the_agents_of_another_workspace(folder: Path, store: StoredAgents) -> None:

@@ -84,6 +84,8 @@ class ServedAgents(DocumentAgents):
         self._state = folder_state(folder)
         self._files = {document.id: document for document in read_folder(folder)}
         self._stored: dict[str, _Stored] = {}
+        #: Agents of the store that this offhook cannot read, and in which revision.
+        self._unreadable: dict[str, int] = {}
         self._away = self._looked = False
         self._one_at_a_time = anyio.Lock()
         self._settle(set())
@@ -216,14 +218,16 @@ class ServedAgents(DocumentAgents):
         try:
             store, workspace = self._store(), self._workspace()
             revisions = store.revisions(workspace)
-            if revisions == {agent: stored.revision for agent, stored in self._stored.items()}:
+            if revisions == {agent: stored.revision for agent, stored in self._stored.items()} | self._unreadable:
                 self._away = False
                 return None
             found = {}
+            self._unreadable = {agent: at for agent, at in self._unreadable.items() if revisions.get(agent) == at}
             for agent, revision in revisions.items():
                 known = self._stored.get(agent)
-                if known is not None and known.revision == revision:
-                    found[agent] = known
+                if agent in self._unreadable or (known is not None and known.revision == revision):
+                    if known is not None:
+                        found[agent] = known
                 elif (read := self._read_stored(store, workspace, agent, revision)) is not None:
                     found[agent] = read
         except RecordsAway as error:
@@ -251,6 +255,7 @@ class ServedAgents(DocumentAgents):
         except DocumentError as error:
             # It was without mistakes when it was saved, so this offhook is older or newer than the one that took it.
             log.warning("stored agent cannot be read by this version of offhook", extra={"why": str(error)})
+            self._unreadable[agent] = revision
             return self._stored.get(agent)
         others = {str(number): document for number, document in versions.items() if number != stored.live}
         others[DRAFT] = versions[stored.newest]
