@@ -380,6 +380,23 @@ async def sending(store: Store) -> AsyncIterator[Receiver]:
 
 
 @pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_a_receiver_that_never_answers_holds_up_no_other(store: Store) -> None:
+    async with open_receiver() as deaf, sending(store) as receiver:
+        deaf.silent = True
+        hooks = store.webhooks()
+        silent = hooks.create("main", deaf.url(), ["call.ended"], now=0.0)
+        keep(store, *log_of("1", "hello"))
+        await deaf.wait_received(1)
+        hooks.create("main", receiver.url(), ["call.ended"], now=0.0)
+        for number in (2, 3):
+            keep(store, *log_of(str(number), "hello"))
+            await receiver.wait_received(number - 1)
+        # The first attempt of the other is still on its way: nobody has waited for its end.
+        (first,) = [one for one in hooks.deliveries("main", silent.id) if one.call == "1"]
+        assert first.attempts == 0
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_a_message_comes_again_with_the_same_id_until_it_comes_through(store: Store) -> None:
     async with sending(store) as receiver:
         receiver.answers = [

@@ -41,37 +41,50 @@ async def run_webhooks(outbox: Outbox, *, allowed: Sequence[Network]) -> None:
     """Send what the outbox holds; never returns. Several processes may do so on one outbox."""
     tls = await anyio.to_thread.run_sync(ssl.create_default_context)
     next_cleaning = 0.0
-    while True:
-        try:
-            if anyio.current_time() >= next_cleaning:
-                await anyio.to_thread.run_sync(partial(outbox.drop_old, now=time.time()))
-                next_cleaning = anyio.current_time() + CLEAN
-            if await _send_due(outbox, allowed=allowed, tls=tls):
-                continue
-        except RecordsAway as error:
-            log.warning("outbox is away", extra={"why": str(error)})
-        await anyio.sleep(LOOK)
+    slots = anyio.Semaphore(AT_ONCE)
+    async with anyio.create_task_group() as tasks:
+        while True:
+            # Whoever is slow to answer holds one slot, and the others take what is due next.
+            await slots.acquire()
+            free = 1 + _take_all(slots)
+            due: Sequence[DueMessage] = ()
+            try:
+                if anyio.current_time() >= next_cleaning:
+                    await anyio.to_thread.run_sync(partial(outbox.drop_old, now=time.time()))
+                    next_cleaning = anyio.current_time() + CLEAN
+                due = await anyio.to_thread.run_sync(partial(outbox.take_due, now=time.time(), limit=free))
+            except RecordsAway as error:
+                log.warning("outbox is away", extra={"why": str(error)})
+            for one in due:
+                tasks.start_soon(_send_one, outbox, one, allowed, tls, slots)
+            for _ in range(free - len(due)):
+                slots.release()
+            if not due:
+                await anyio.sleep(LOOK)
 
 
-async def _send_due(outbox: Outbox, *, allowed: Sequence[Network], tls: ssl.SSLContext) -> bool:
-    """Send what is due; False when nothing was."""
-    due = await anyio.to_thread.run_sync(partial(outbox.take_due, now=time.time(), limit=AT_ONCE))
+def _take_all(slots: anyio.Semaphore) -> int:
+    """Take the slots that are free now; how many."""
+    free = slots.value
+    for _ in range(free):
+        slots.acquire_nowait()
+    return free
 
-    async def send_one(one: DueMessage) -> None:
+
+async def _send_one(
+    outbox: Outbox, one: DueMessage, allowed: Sequence[Network], tls: ssl.SSLContext, slots: anyio.Semaphore
+) -> None:
+    try:
         attempt = await send(one.url, id=one.message, body=one.body, secrets=one.secrets, allowed=allowed, tls=tls)
         chance = random.random()  # noqa: S311 - jitter keeps no secret
-        try:
-            disabled = await anyio.to_thread.run_sync(partial(outbox.note, one, attempt, chance=chance))
-        except RecordsAway as error:
-            # It is sent again, with the same id.
-            log.warning("outbox is away", extra={"why": str(error)})
-            return
-        if attempt.error is not None:
-            log.info("webhook did not come through", extra={"webhook": one.webhook, "why": attempt.error})
-        if disabled is not None:
-            log.warning("webhook disabled", extra={"webhook": disabled.id, "why": disabled.notice})
-
-    async with anyio.create_task_group() as tasks:
-        for one in due:
-            tasks.start_soon(send_one, one)
-    return bool(due)
+        disabled = await anyio.to_thread.run_sync(partial(outbox.note, one, attempt, chance=chance))
+    except RecordsAway as error:
+        # It is sent again, with the same id.
+        log.warning("outbox is away", extra={"why": str(error)})
+        return
+    finally:
+        slots.release()
+    if attempt.error is not None:
+        log.info("webhook did not come through", extra={"webhook": one.webhook, "why": attempt.error})
+    if disabled is not None:
+        log.warning("webhook disabled", extra={"webhook": disabled.id, "why": disabled.notice})
