@@ -124,6 +124,10 @@ def test_an_error_for_one_frame_does_not_end_the_call(open_page: OpenPage, stand
     stand_in.say({"type": "error", "sessionId": SESSION, "data": data})
     stand_in.event("held")
     expect(page.locator("#state")).to_have_text("On hold")
+    # Nor is it the reason of what ends the call later.
+    stand_in.event("ended", reason="failed", failure="agent_failed", duration=1)
+    expect(page.locator("#state")).to_have_text("Call failed")
+    assert page.evaluate("window.offhookCall.error.code") == "agent_failed"
 
 
 def test_no_audio_path(open_page: OpenPage, stand_in: StandInGateway) -> None:

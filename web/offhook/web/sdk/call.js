@@ -70,7 +70,7 @@ export class Call extends EventTarget {
     this._answeredAt = null;
     /** 0 before the end. */
     this._overAt = 0;
-    /** A failure the server named before it ends the call. @type {CallError | null} */
+    /** A failure the server named and nothing has followed yet. @type {CallError | null} */
     this._named = null;
     /** @type {Keepsake | null} */ this._kept = null;
     /** @type {Connection | null} */ this._connection = null;
@@ -261,6 +261,8 @@ export class Call extends EventTarget {
    */
   _happened(data) {
     const { event } = data;
+    // What the server named before the call went on did not end it.
+    if (event !== "ended") this._named = null;
     if (event === "transcript") {
       const { line, text, interrupted } = data;
       const role = data.role === "agent" ? "agent" : "caller";
