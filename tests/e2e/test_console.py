@@ -408,17 +408,17 @@ def test_a_living_call_is_held_resumed_and_ended(house: Product, enter: Any, ope
 
 
 def test_a_call_goes_on_being_looked_at_when_the_server_was_away(house: Product, enter: Any) -> None:
-    write_call(house, 6, TALK, living=True)
-    page = enter(f"calls/{call_id(6)}", excuse="status of 503")
+    write_call(house, 20, TALK, living=True)
+    page = enter(f"calls/{call_id(20)}", excuse="status of 503")
     expect(page.get_by_role("button", name="Hold")).to_be_visible()
-    address = f"**/v1/calls/{call_id(6)}"
+    address = f"**/v1/calls/{call_id(20)}"
     page.route(address, lambda route: route.fulfill(status=503, json={"code": "x", "detail": "Away for a moment."}))
     expect(page.get_by_role("alert")).to_contain_text("Away for a moment.")
-    write_call(house, 6, TALK)
+    write_call(house, 20, TALK)
     page.unroute(address)
     expect(page.get_by_role("button", name="Erase")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
-    erase(house, 6)
+    erase(house, 20)
 
 
 def test_calls_that_come_by_the_page_leave_no_gap(house: Product, enter: Any) -> None:
@@ -583,6 +583,7 @@ def test_deliveries_are_asked_for_again_when_the_server_was_away(house: Product,
     page.unroute("**/deliveries?*")
     expect(page.get_by_text("Nothing was sent")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
+    house.run("webhooks", "delete", made["id"])
 
 
 def test_versions_are_compared_published_and_rolled_back(house: Product, key: str, enter: Any) -> None:

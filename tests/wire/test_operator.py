@@ -86,7 +86,7 @@ async def test_a_call_is_ordered_from_another_machine(stage: Stage) -> None:
     """With nothing but the address of the server and a secret key."""
     arguments = ("--kind", "secret", "--name", "operator", "--scope", "calls:write", "--scope", "calls:read")
     key = await anyio.to_thread.run_sync(stage.run, "keys", "create", *arguments)
-    there = ("--server", stage.url, "--key", re.findall(r"sk_live_\w+", key)[0])
+    there = ("--server", stage.url, "--key", re.findall(r"sk_live_[\w-]+", key)[0])
 
     async def order_there(order: str, call: str) -> str:
         return await anyio.to_thread.run_sync(stage.run, "calls", *there, order, call)
