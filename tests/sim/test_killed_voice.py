@@ -134,14 +134,20 @@ def test_calls_of_a_dead_voice_node_go_on_at_another_and_those_of_others_do_not_
     run(scenario)
 
 
+async def ask_for_tuesday(world: World) -> SimulatedCall:
+    """A call with the club that has come to its question whether Tuesday is right."""
+    call = await world.dial("club")
+    await call.hears("which day shall it be")
+    await call.says("tuesday")
+    await call.hears("so you want to play on tuesday")
+    return call
+
+
 def test_what_the_caller_has_answered_is_known_after_its_voice_node_died() -> None:
     async def scenario() -> None:
         book = Book()
         async with open_world(club(book), voices=2) as world:
-            call = await world.dial("club")
-            await call.hears("which day shall it be")
-            await call.says("tuesday")
-            await call.hears("so you want to play on tuesday")
+            call = await ask_for_tuesday(world)
             await anyio.sleep(1)
             await lose_voice(world, call)
             await call.hears("so you want to play on tuesday")
@@ -167,10 +173,7 @@ def test_a_tool_that_was_running_is_not_used_again_and_counts_as_failed() -> Non
     async def scenario() -> None:
         book = Book()
         async with open_world(club(book), voices=2) as world:
-            call = await world.dial("club")
-            await call.hears("which day shall it be")
-            await call.says("tuesday")
-            await call.hears("so you want to play on tuesday")
+            call = await ask_for_tuesday(world)
             book.seconds = 20.0
             await anyio.sleep(1)
             await call.says("yes")
