@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 from parrot import Birds
 
-from offhook.actors.doorkeeper import LIMBO
+from offhook.actors.claims import LIMBO
 from offhook.protocol.call import EndReason, announced
 from offhook.simulation.bus import SimulatedBus, SimulatedClient
 from offhook.simulation.world import SimulatedCall, World, open_world, run

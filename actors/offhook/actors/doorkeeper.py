@@ -5,12 +5,12 @@ before (``callSid``) and whether the token was used before. A token is spent onl
 """
 
 import contextlib
-import hashlib
 
 import anyio
 import msgspec
 
 from offhook.actors.capacity import OWNERS
+from offhook.actors.claims import UNAVAILABLE, Claim, Claims, claim_key
 from offhook.actors.ports import (
     AgentNotFound,
     Agents,
@@ -19,7 +19,6 @@ from offhook.actors.ports import (
     Clock,
     Grant,
     Identity,
-    KeyTaken,
     Profile,
     Stored,
     VariantNotFound,
@@ -38,15 +37,8 @@ from offhook.protocol.signal import Offer, Resume
 
 #: Seconds for which an offer is known by its ``callSid``, and a caller can come back.
 REMEMBERED = 86400.0
-#: Seconds after which a claim of which no call came is free: whoever made it has given up by then.
-LIMBO = 10.0
-#: How often a claim is tried of which a call may come just now, or which others let go of; and seconds between.
-CLAIM_TRIES = 5
-CLAIM_WAIT = 0.1
 #: Seconds by which the clocks of two gateways may differ.
 LEEWAY = 60.0
-
-UNAVAILABLE = "The service cannot take calls at this moment. Please try again in a few seconds."
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -54,12 +46,6 @@ class Admitted(msgspec.Struct, frozen=True):
 
     call: str
     repeated: bool
-
-
-class _Claim(msgspec.Struct, frozen=True):
-    call: str
-    #: When it was made, seconds since the epoch.
-    at: float = 0.0
 
 
 class Doorkeeper:
@@ -74,6 +60,7 @@ class Doorkeeper:
         self._verifier = verifier
         self._identity = identity
         self._clock = clock
+        self._claims = Claims(bus, clock)
 
     def check(self, offer: Offer, *, origin: str | None) -> Grant:
         """Everything that can be said of an offer without asking others. Raises ``Refusal``."""
@@ -104,22 +91,22 @@ class Doorkeeper:
 
     async def admit(self, offer: Offer, call: str, grant: Grant, profile: Profile) -> Admitted:
         """Open ``call`` for a checked offer, or find the call it has opened before. Raises ``Refusal``."""
-        known = None if offer.call_sid is None else _key("sid", grant.workspace, offer.call_sid)
+        known = None if offer.call_sid is None else claim_key("sid", grant.workspace, offer.call_sid)
         try:
             if known is not None:
-                before = await self._claim(known, call, ttl=REMEMBERED)
+                before = await self._claims.claim(known, call, ttl=REMEMBERED)
                 if before is not None:
                     return await self._admit_again(before)
-            spent = _key("token", grant.workspace, grant.token)
-            if not grant.reusable and await self._claim(spent, call, ttl=self._left(grant)) is not None:
+            spent = claim_key("token", grant.workspace, grant.token)
+            if not grant.reusable and await self._claims.claim(spent, call, ttl=self._left(grant)) is not None:
                 if known is not None:
-                    await self._give_back(known, call)
+                    await self._claims.give_back(known, call)
                 raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
             try:
                 await self._registry.place(call, _offered(offer, grant, profile))
             except Refusal:
                 for key in filter(None, (known, spent)):
-                    await self._give_back(key, call)
+                    await self._claims.give_back(key, call)
                 raise
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
@@ -147,26 +134,19 @@ class Doorkeeper:
 
     async def join(self, session: str, grant: Grant, invitation: Invitation, profile: Profile) -> None:
         """Open the call of a session, once. Raises ``Refusal``."""
-        spent = _key("token", grant.workspace, grant.token)
+        spent = claim_key("token", grant.workspace, grant.token)
         try:
-            if await self._claim(spent, session, ttl=self._left(grant)) is not None:
+            if await self._claims.claim(spent, session, ttl=self._left(grant)) is not None:
                 raise Refusal(Reason.TOKEN_USED, "Invalid authentication token")
             try:
                 await self._registry.place(session, _invited(invitation, grant, profile))
             except Refusal:
-                await self._give_back(spent, session)
+                await self._claims.give_back(spent, session)
                 raise
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
 
     # ── what both need ─────────────────────────────────────────────────────────────────────────────────────────
-
-    async def _give_back(self, key: str, call: str) -> None:
-        """No call came of it: the claim is free for the caller's next try."""
-        stored = await self._bus.get(key)
-        if stored is not None and msgspec.msgpack.decode(stored.data, type=_Claim).call == call:
-            with contextlib.suppress(WrongRevision):
-                await self._bus.delete(key, revision=stored.revision)
 
     async def _admit_again(self, call: str) -> Admitted:
         if await self._bus.get(f"{OWNERS}{call}") is None:
@@ -181,7 +161,7 @@ class Doorkeeper:
         """A token with which the caller can come back to ``call`` once (G11). Raises ``Refusal``."""
         token = self._identity.new_id()
         try:
-            await self._bus.create(_return_key(token), msgspec.msgpack.encode(_Claim(call)), ttl=REMEMBERED)
+            await self._bus.create(_return_key(token), msgspec.msgpack.encode(Claim(call)), ttl=REMEMBERED)
         except BusAway:
             raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE) from None
         return token
@@ -197,7 +177,7 @@ class Doorkeeper:
         """
         try:
             ticket = await self._bus.get(_return_key(resume.token))
-            call = None if ticket is None else msgspec.msgpack.decode(ticket.data, type=_Claim).call
+            call = None if ticket is None else msgspec.msgpack.decode(ticket.data, type=Claim).call
             if ticket is None or call != resume.session:
                 raise Refusal(Reason.TOKEN_INVALID, "Invalid authentication token")
             if await self._bus.get(f"{OWNERS}{call}") is None:
@@ -212,7 +192,7 @@ class Doorkeeper:
         Whoever wants to miss nothing listens to the call first. The ticket is spent (``spend``) when the caller knows
         that it is back: one who is told to try again, or hears nothing, still has it.
         """
-        call = msgspec.msgpack.decode(ticket.data, type=_Claim).call
+        call = msgspec.msgpack.decode(ticket.data, type=Claim).call
         try:
             log = await self._bus.read_log(subjects.log(call))
         except BusAway:
@@ -259,44 +239,9 @@ class Doorkeeper:
         """Seconds for which a spent token has to be known; None: for ever."""
         return None if grant.expires_at is None else grant.expires_at - self._clock.now() + LEEWAY
 
-    async def _claim(self, key: str, call: str, *, ttl: float | None) -> str | None:
-        """Claim ``key`` for ``call``; returns the call that has claimed it before, if any.
-
-        When the bus goes away in the middle of an admission a claim is left of which no call comes. It is taken over
-        after ``LIMBO`` seconds. Raises ``Refusal`` before: the caller is to try again.
-        """
-        now = self._clock.now()
-        for _ in range(CLAIM_TRIES):
-            try:
-                await self._bus.create(key, msgspec.msgpack.encode(_Claim(call, now)), ttl=ttl)
-            except KeyTaken:
-                stored = await self._bus.get(key)
-            else:
-                return None
-            if stored is None:
-                continue
-            before = msgspec.msgpack.decode(stored.data, type=_Claim)
-            if await self._is_known(before.call):
-                return before.call
-            if now - before.at >= LIMBO:
-                with contextlib.suppress(WrongRevision):
-                    await self._bus.delete(key, revision=stored.revision)
-            else:
-                await anyio.sleep(CLAIM_WAIT)
-        raise Refusal(Reason.UNAVAILABLE, UNAVAILABLE)
-
-    async def _is_known(self, call: str) -> bool:
-        """Whether there is or was a call; its log outlives it for longer than it is claimed for."""
-        return await self._bus.get(f"{OWNERS}{call}") is not None or bool(await self._bus.read_log(subjects.log(call)))
-
-
-def _key(kind: str, *parts: str) -> str:
-    """A key of the bus, whatever characters the parts have."""
-    return f"claim.{kind}.{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()}"
-
 
 def _return_key(token: str) -> str:
-    return _key("return", token)
+    return claim_key("return", token)
 
 
 def _invited(invitation: Invitation, grant: Grant, profile: Profile) -> ev.Offered:

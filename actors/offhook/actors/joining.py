@@ -15,7 +15,8 @@ from anyio.abc import TaskGroup
 from offhook.actors.call_line import CallLine
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
 from offhook.actors.candidates import Candidates
-from offhook.actors.doorkeeper import UNAVAILABLE, Doorkeeper
+from offhook.actors.claims import UNAVAILABLE
+from offhook.actors.doorkeeper import Doorkeeper
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway
 from offhook.protocol.call import effects as do

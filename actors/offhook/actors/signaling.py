@@ -14,7 +14,8 @@ from anyio.abc import TaskGroup
 from offhook.actors.call_line import CallLine
 from offhook.actors.caller_socket import CallerSocket, CloseCode, FrameReader, SocketClosed
 from offhook.actors.candidates import Candidates
-from offhook.actors.doorkeeper import UNAVAILABLE, Admitted, Doorkeeper
+from offhook.actors.claims import UNAVAILABLE
+from offhook.actors.doorkeeper import Admitted, Doorkeeper
 from offhook.actors.mailbox import Mailbox
 from offhook.actors.ports import Bus, BusAway, Stored
 from offhook.actors.socket_state import SocketState, require
