@@ -417,7 +417,7 @@ FAULTS = (
         "joining-lets-a-token-join-twice",
         "doorkeeper.py",
         "A session's token joins it as often as somebody likes.",
-        "if await self._claim(spent, session, ttl=self._left(grant)) is not None:",
+        "if await self._claims.claim(spent, session, ttl=self._left(grant)) is not None:",
         "if False:",
     ),
     Fault(
